@@ -1,0 +1,90 @@
+//! A compiled recording: a flat list of kernel runs over planned memory.
+
+use super::plan::{Plan, Slot, plan};
+use super::Graph;
+use crate::device::gpu::GpuProgram;
+use crate::device::{Device, Storage, cpu};
+use crate::error::Result;
+use std::sync::Arc;
+use crate::clock::Stopwatch;
+use std::time::Duration;
+
+/// A compiled recording. Running it again costs its kernels and nothing else.
+pub struct Program {
+    plan: Plan,
+    gpu: Option<GpuProgram>,
+    live_bytes: usize,
+    build_time: Duration,
+}
+
+impl Program {
+    pub(crate) fn build(device: &Device, graph: Graph) -> Result<Program> {
+        let start = Stopwatch::start();
+        let live_bytes = graph.nodes.iter().filter(|n| !n.op.is_view()).flat_map(|n| &n.outputs).map(|&y| graph.values[y].bytes()).sum();
+        let (plan, gpu) = match device {
+            Device::Cpu(_) => (plan(&graph, |_| Ok(Vec::new()))?, None),
+            Device::Gpu(gpu) => {
+                let mut lowered = Vec::new();
+                let plan = plan(&graph, |step| {
+                    let (dispatches, scratch) = gpu.lower(step)?;
+                    lowered.push(dispatches);
+                    Ok(scratch)
+                })?;
+                let program = GpuProgram::build(gpu, &plan, lowered)?;
+                (plan, Some(program))
+            }
+        };
+        let program = Program { plan, gpu, live_bytes, build_time: start.elapsed() };
+        device.counters().programs_built();
+        Ok(program)
+    }
+
+    /// Runs the program. The memory of inputs that were declared overwritable must be the caller's alone.
+    pub(crate) fn run(&self, device: &Device, inputs: Vec<Arc<Storage>>) -> Result<Vec<Arc<Storage>>> {
+        let mut slots = Vec::with_capacity(self.plan.slots.len());
+        for slot in &self.plan.slots {
+            slots.push(match slot {
+                Slot::Input(number) => inputs[*number].clone(),
+                Slot::Output { bytes } | Slot::Temporary { bytes } => device.allocate(*bytes)?,
+            });
+        }
+        drop(inputs);
+        match (device, &self.gpu) {
+            (Device::Gpu(gpu), Some(program)) => program.run(gpu, &slots)?,
+            _ => cpu::run(&self.plan, &slots)?,
+        }
+        device.counters().program_ran();
+        let outputs = self.plan.outputs.iter().map(|&slot| slots[slot].clone()).collect();
+        // Given back last first, so that the next run finds the same memory in the same order and its bind groups stay right.
+        while slots.pop().is_some() {}
+        Ok(outputs)
+    }
+
+    /// Kernel runs per replay: dispatches on a GPU, operations on the CPU.
+    pub fn dispatches(&self) -> usize {
+        self.gpu.as_ref().map_or(self.plan.steps.len(), GpuProgram::dispatches)
+    }
+
+    /// Bytes that the program needs beyond its inputs.
+    pub fn planned_bytes(&self) -> usize {
+        self.plan.bytes()
+    }
+
+    /// Bytes that it would need if no two values shared memory.
+    pub fn unplanned_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    /// How long it took to compile.
+    pub fn build_time(&self) -> Duration {
+        self.build_time
+    }
+
+    /// The operations that run, in order, each with its outputs' specs.
+    pub fn steps(&self) -> impl Iterator<Item = String> + '_ {
+        self.plan.steps.iter().map(|s| {
+            let outputs: Vec<String> = s.outputs.iter().map(ToString::to_string).collect();
+            format!("{} -> {} at {}", s.op.name(), outputs.join(", "), s.site)
+        })
+    }
+}

@@ -1,0 +1,259 @@
+//! The GPU device: an adapter, its queue, and what it has compiled.
+
+pub mod launch;
+mod pipelines;
+mod program;
+mod readback;
+pub mod shader;
+
+pub use launch::{AdapterTraits, Buffer, Dispatch, Launch};
+pub(crate) use program::GpuProgram;
+pub use shader::Shader;
+
+use super::Common;
+use crate::compile::plan::Step;
+use crate::error::{Error, Result};
+use crate::tensor::lock;
+use pipelines::Pipelines;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Longer than any submission may take. A wait that passes it means that the driver hangs.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Submissions that may wait in the queue; more would only add latency and memory.
+const IN_FLIGHT: usize = 3;
+
+/// Host writes that may wait for a submission; drivers keep a staging copy of each.
+const MOST_WRITES: usize = 64;
+
+/// A graphics adapter as a device.
+pub struct Gpu {
+    pub(crate) common: Common,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    traits: AdapterTraits,
+    pipelines: Pipelines,
+    faults: Arc<Faults>,
+    in_flight: Mutex<VecDeque<wgpu::SubmissionIndex>>,
+    writes: Mutex<usize>,
+    staging: Mutex<Vec<wgpu::Buffer>>,
+}
+
+/// How a GPU is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GpuOptions {
+    /// Ask for exactly the limits that every adapter has, not for the sizes that this one could give.
+    pub default_limits: bool,
+    /// Compile shaders with bounds and loop checks, and zero workgroup memory.
+    pub checked_shaders: bool,
+}
+
+/// Errors come late and on other threads; the first is kept for the next call that can return one.
+#[derive(Default)]
+struct Faults {
+    first: Mutex<Option<String>>,
+    lost: Mutex<Option<String>>,
+}
+
+impl Faults {
+    fn check(&self) -> Result<()> {
+        if let Some(why) = &*lock(&self.lost) {
+            return Err(Error::Device(format!("the device was lost: {why}; open it anew and load a checkpoint")));
+        }
+        match lock(&self.first).take() {
+            Some(message) => Err(Error::Device(message)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Gpu {
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the adapter refuses.
+    pub(crate) async fn open(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Arc<Gpu>> {
+        let info = adapter.get_info();
+        let offered = adapter.limits();
+        let mut limits = wgpu::Limits::default();
+        if !options.default_limits {
+            limits.max_buffer_size = offered.max_buffer_size;
+            limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
+        }
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("gradus"),
+            required_features: wgpu::Features::empty(),
+            required_limits: limits.clone(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            trace: wgpu::Trace::Off,
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) = opened.map_err(|e| Error::Device(format!("{} could not be opened: {e}", info.name)))?;
+        let faults = Arc::new(Faults::default());
+        let (on_error, on_loss) = (faults.clone(), faults.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&on_error.first).get_or_insert_with(|| error.to_string());
+        }));
+        device.set_device_lost_callback(move |reason, message| {
+            lock(&on_loss.lost).get_or_insert_with(|| format!("{reason:?}: {message}"));
+        });
+        let traits = AdapterTraits {
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        };
+        Ok(Arc::new(Gpu {
+            common: Common::new(),
+            pipelines: Pipelines::new(options.checked_shaders),
+            device,
+            queue,
+            info,
+            traits,
+            faults,
+            in_flight: Mutex::default(),
+            writes: Mutex::default(),
+            staging: Mutex::default(),
+        }))
+    }
+
+    /// Opens the adapter that the platform puts first.
+    pub(crate) async fn first() -> Result<Arc<Gpu>> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
+        let adapter = adapter.map_err(|e| Error::Device(format!("no adapter: {e}; use Device::cpu()")))?;
+        Gpu::open(&adapter, GpuOptions::default()).await
+    }
+
+    /// What kernels are chosen by.
+    pub fn traits(&self) -> AdapterTraits {
+        self.traits
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// The dispatches of one step, and the bytes of its scratch buffers.
+    pub(crate) fn lower(&self, step: &Step) -> Result<(Vec<Dispatch>, Vec<usize>)> {
+        let what = || format!("{} at {}", step.op.name(), step.site);
+        for spec in step.inputs.iter().chain(&step.outputs) {
+            self.check_binding(spec.bytes(), &what)?;
+        }
+        let mut launch = Launch::new(&step.inputs, &step.outputs, &step.in_place, self.traits);
+        step.op.gpu(&mut launch).map_err(|e| e.at(step.site.to_string()))?;
+        let (dispatches, scratch) = launch.finish();
+        for bytes in &scratch {
+            self.check_binding(*bytes, &what)?;
+        }
+        Ok((dispatches, scratch))
+    }
+
+    fn check_binding(&self, bytes: usize, what: &dyn Fn() -> String) -> Result<()> {
+        if bytes as u64 > self.traits.max_binding {
+            let error = Error::OutOfMemory { what: what(), bytes: bytes as u64, limit: self.traits.max_binding, hint: String::new() };
+            return Err(error.hint("a tensor must fit one binding of this adapter; use a smaller batch"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn create_buffer(&self, bytes: usize) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.create_buffer_for(bytes, usage)
+    }
+
+    fn create_buffer_for(&self, bytes: usize, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let limit = self.device.limits().max_buffer_size;
+        let too_large = |why: &str| Error::OutOfMemory {
+            what: format!("a buffer on {}", self.info.name),
+            bytes: bytes as u64,
+            limit,
+            hint: format!("{why}; use a smaller batch or model"),
+        };
+        if bytes as u64 > limit {
+            return Err(too_large("the adapter allows no larger buffer"));
+        }
+        let descriptor = wgpu::BufferDescriptor { label: None, size: bytes as u64, usage, mapped_at_creation: false };
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+            let buffer = self.device.create_buffer(&descriptor);
+            // Native error scopes are ready at once: nothing is waited for here.
+            match pollster::block_on(scope.pop()) {
+                Some(_) => Err(too_large("the adapter's memory is full")),
+                None => Ok(buffer),
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        Ok(self.device.create_buffer(&descriptor))
+    }
+
+    pub(crate) fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
+        let whole = bytes.len() / 4 * 4;
+        if whole > 0 {
+            self.queue.write_buffer(buffer, 0, &bytes[..whole]);
+        }
+        if whole < bytes.len() {
+            let mut word = [0; 4];
+            word[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+            self.queue.write_buffer(buffer, whole as u64, &word);
+        }
+        let mut writes = lock(&self.writes);
+        *writes += 1;
+        if *writes >= MOST_WRITES {
+            *writes = 0;
+            drop(writes);
+            self.submit(None)?;
+        }
+        self.faults.check()
+    }
+
+    pub(crate) fn copy(&self, from: &wgpu::Buffer, to: &wgpu::Buffer) -> Result<()> {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size().min(to.size()));
+        self.submit(Some(encoder.finish())).map(|_| ())
+    }
+
+    /// Submits, keeps the queue short, and lets wgpu clean up.
+    fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> Result<wgpu::SubmissionIndex> {
+        let index = self.queue.submit(commands);
+        let oldest = {
+            let mut in_flight = lock(&self.in_flight);
+            in_flight.push_back(index.clone());
+            if in_flight.len() > IN_FLIGHT { in_flight.pop_front() } else { None }
+        };
+        match oldest {
+            Some(oldest) => self.wait_for(oldest)?,
+            None => {
+                // Dropped buffers and bind groups are given back to the driver only in a poll.
+                let _ = self.device.poll(wgpu::PollType::Poll);
+            }
+        }
+        self.faults.check()?;
+        Ok(index)
+    }
+
+    fn wait_for(&self, index: wgpu::SubmissionIndex) -> Result<()> {
+        let waited = self.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(TIMEOUT) });
+        self.faults.check()?;
+        waited.map(|_| ()).map_err(|e| Error::Device(format!("{} did not finish within {} s: {e}", self.info.name, TIMEOUT.as_secs())))
+    }
+
+    /// Waits until everything submitted has run.
+    pub(crate) fn wait(&self) -> Result<()> {
+        let index = self.submit(None)?;
+        lock(&self.in_flight).clear();
+        self.wait_for(index)
+    }
+}
+
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let software = if self.traits.software { ", software" } else { "" };
+        write!(f, "{} ({:?}{software})", self.info.name, self.info.backend)
+    }
+}

@@ -1,0 +1,114 @@
+//! A program on a GPU: pipelines, one parameter buffer, and bind groups that last as long as the memory they name.
+
+use super::pipelines::{PARAMS, Pipeline};
+use super::{Buffer, Dispatch, Gpu};
+use crate::compile::plan::Plan;
+use crate::device::{Memory, Storage};
+use crate::error::Result;
+use crate::tensor::lock;
+use std::sync::{Arc, Mutex};
+
+pub(crate) struct GpuProgram {
+    launches: Vec<Launched>,
+    params: Option<wgpu::BindGroup>,
+    /// For each launch, the bind group of the last run and the memory that it names.
+    bound: Mutex<Vec<Option<Bound>>>,
+}
+
+struct Launched {
+    pipeline: Arc<Pipeline>,
+    slots: Vec<usize>,
+    params_at: u32,
+    groups: [u32; 3],
+}
+
+struct Bound {
+    group: wgpu::BindGroup,
+    memory: Vec<u64>,
+}
+
+impl GpuProgram {
+    pub fn build(gpu: &Gpu, plan: &Plan, lowered: Vec<Vec<Dispatch>>) -> Result<GpuProgram> {
+        let mut launches = Vec::new();
+        let mut params: Vec<u8> = Vec::new();
+        for (step, dispatches) in plan.steps.iter().zip(lowered) {
+            for dispatch in dispatches {
+                let slot = |buffer: &Buffer| match *buffer {
+                    Buffer::Input(i) => step.input_slots[i],
+                    Buffer::Output(j) => step.output_slots[j],
+                    Buffer::Scratch(k) => step.scratch_slots[k],
+                };
+                let pipeline = gpu.pipelines.get(&gpu.device, &gpu.common.counters, &dispatch.shader);
+                let params_at = u32::try_from(params.len()).expect("a program has far fewer than 2^24 dispatches");
+                if pipeline.has_params {
+                    let block: &[u8] = bytemuck::cast_slice(&dispatch.params);
+                    assert!(block.len() as u64 <= PARAMS, "{}: more than {PARAMS} bytes of parameters", dispatch.shader.name());
+                    params.extend_from_slice(block);
+                    params.resize(params.len().next_multiple_of(PARAMS as usize), 0);
+                }
+                launches.push(Launched { pipeline, slots: dispatch.buffers.iter().map(slot).collect(), params_at, groups: dispatch.groups });
+            }
+        }
+        gpu.faults.check()?;
+        let params = if params.is_empty() { None } else { Some(params_group(gpu, &params)?) };
+        let bound = Mutex::new(launches.iter().map(|_| None).collect());
+        Ok(GpuProgram { launches, params, bound })
+    }
+
+    pub fn dispatches(&self) -> usize {
+        self.launches.len()
+    }
+
+    /// Encodes the whole program into one pass and submits it.
+    pub fn run(&self, gpu: &Gpu, slots: &[Arc<Storage>]) -> Result<()> {
+        if self.launches.is_empty() {
+            return Ok(());
+        }
+        let mut bound = lock(&self.bound);
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (launch, bound) in self.launches.iter().zip(bound.iter_mut()) {
+            let same = |b: &Bound| launch.slots.iter().zip(&b.memory).all(|(&slot, &id)| slots[slot].id() == id);
+            if !bound.as_ref().is_some_and(same) {
+                *bound = Some(launch.bind(gpu, slots));
+            }
+            let Some(Bound { group, .. }) = bound else { unreachable!("bound above") };
+            pass.set_pipeline(&launch.pipeline.pipeline);
+            pass.set_bind_group(0, &*group, &[]);
+            if launch.pipeline.has_params {
+                pass.set_bind_group(1, self.params.as_ref(), &[launch.params_at]);
+            }
+            let [x, y, z] = launch.groups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+        drop(pass);
+        gpu.submit(Some(encoder.finish())).map(|_| ())
+    }
+}
+
+impl Launched {
+    fn bind(&self, gpu: &Gpu, slots: &[Arc<Storage>]) -> Bound {
+        gpu.common.counters.bind_group_made();
+        let buffer = |slot: usize| match slots[slot].memory() {
+            Memory::Gpu(buffer) => buffer,
+            Memory::Cpu(_) => unreachable!("a GPU program runs over GPU memory"),
+        };
+        let entries: Vec<_> = (0u32..)
+            .zip(&self.slots)
+            .map(|(binding, &slot)| wgpu::BindGroupEntry { binding, resource: buffer(slot).as_entire_binding() })
+            .collect();
+        let descriptor = wgpu::BindGroupDescriptor { label: None, layout: &self.pipeline.layout, entries: &entries };
+        let memory = self.slots.iter().map(|&slot| slots[slot].id()).collect();
+        Bound { group: gpu.device.create_bind_group(&descriptor), memory }
+    }
+}
+
+/// The parameter blocks of all launches in one uniform buffer, seen through a window of one block.
+fn params_group(gpu: &Gpu, blocks: &[u8]) -> Result<wgpu::BindGroup> {
+    let buffer = gpu.create_buffer_for(blocks.len(), wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST)?;
+    gpu.write(&buffer, blocks)?;
+    let window = wgpu::BufferBinding { buffer: &buffer, offset: 0, size: std::num::NonZeroU64::new(PARAMS) };
+    let entries = [wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(window) }];
+    let layout = gpu.pipelines.params_layout(&gpu.device);
+    Ok(gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries }))
+}

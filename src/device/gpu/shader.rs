@@ -1,0 +1,102 @@
+//! A WGSL file and its specialisation: values of `const`s and bodies of hook functions are replaced, extra bindings declared, nothing else.
+
+use std::fmt::Write;
+
+/// A WGSL source on its way to a pipeline.
+#[derive(Clone, Debug)]
+pub struct Shader {
+    name: &'static str,
+    text: String,
+}
+
+impl Shader {
+    /// Starts from a file that is valid WGSL as it stands; `name` is the op's stem, with the role where one file has several.
+    pub fn new(name: &'static str, source: &str) -> Shader {
+        Shader { name, text: source.to_string() }
+    }
+
+    /// The name that labels and errors show.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The text as it stands now.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Replaces the value of `const NAME: u32 = …;`.
+    pub fn set(self, name: &str, value: usize) -> Shader {
+        let value = u32::try_from(value).unwrap_or_else(|_| panic!("{}: {name} = {value} does not fit 32 bits", self.name));
+        self.set_text(name, "u32", &format!("{value}u"))
+    }
+
+    /// Replaces several `u32` constants.
+    pub fn set_all(self, constants: &[(&str, usize)]) -> Shader {
+        constants.iter().fold(self, |shader, (name, value)| shader.set(name, *value))
+    }
+
+    /// Replaces the value of `const NAME: TYPE = …;` by WGSL text.
+    pub fn set_text(mut self, name: &str, kind: &str, value: &str) -> Shader {
+        let head = format!("const {name}: {kind} = ");
+        let start = self.text.find(&head).unwrap_or_else(|| panic!("{}: no `{head}…;`", self.name)) + head.len();
+        let end = start + self.text[start..].find(';').unwrap_or_else(|| panic!("{}: `{head}` has no end", self.name));
+        self.text.replace_range(start..end, value);
+        self
+    }
+
+    /// Replaces the body of `fn NAME(…) -> … { … }`, from its opening brace to the matching one.
+    pub fn hook(mut self, name: &str, body: &str) -> Shader {
+        let head = format!("fn {name}(");
+        let at = self.text.find(&head).unwrap_or_else(|| panic!("{}: no hook `{name}`", self.name));
+        let open = at + self.text[at..].find('{').unwrap_or_else(|| panic!("{}: hook `{name}` has no body", self.name));
+        let mut depth = 0;
+        let close = self.text[open..]
+            .char_indices()
+            .find(|(_, c)| {
+                depth += match c {
+                    '{' => 1,
+                    '}' => -1,
+                    _ => 0,
+                };
+                depth == 0
+            })
+            .map_or_else(|| panic!("{}: hook `{name}` has no end", self.name), |(i, _)| open + i);
+        self.text.replace_range(open..=close, &format!("{{ {body} }}"));
+        self
+    }
+
+    /// Adds a declaration after the file's text: a binding or a function that a hook's body needs.
+    pub fn declare(mut self, text: &str) -> Shader {
+        self.text.push('\n');
+        self.text.push_str(text);
+        self
+    }
+
+    /// Declares one more storage buffer, read-only unless `write`.
+    pub fn binding(mut self, number: usize, name: &str, element: &str, write: bool) -> Shader {
+        let access = if write { "read_write" } else { "read" };
+        let _ = write!(self.text, "\n@group(0) @binding({number}) var<storage, {access}> {name}: array<{element}>;");
+        self
+    }
+
+    /// For each storage binding of group 0, in order of number: whether the shader may write to it.
+    /// Read from the declarations, so that a layout cannot disagree with the text.
+    pub fn bindings(&self) -> Vec<bool> {
+        let mut found: Vec<(usize, bool)> = Vec::new();
+        for line in self.text.lines().filter(|l| l.trim_start().starts_with("@group(0)")) {
+            let number = line.split("@binding(").nth(1).and_then(|rest| rest.split(')').next()).and_then(|n| n.trim().parse().ok());
+            let number: usize = number.unwrap_or_else(|| panic!("{}: no binding number in `{line}`", self.name));
+            assert!(line.contains("var<storage"), "{}: group 0 holds storage buffers only: `{line}`", self.name);
+            found.push((number, line.contains("read_write")));
+        }
+        found.sort_unstable();
+        assert!(found.iter().enumerate().all(|(i, (n, _))| i == *n), "{}: binding numbers have a gap or repeat", self.name);
+        found.into_iter().map(|(_, write)| write).collect()
+    }
+
+    /// Whether the shader reads the parameter block (`@group(1) @binding(0) var<uniform>`).
+    pub fn has_params(&self) -> bool {
+        self.text.contains("@group(1)")
+    }
+}

@@ -1,0 +1,19 @@
+//! Gradus trains neural networks on any GPU through wgpu compute shaders, and on the CPU where there is none.
+
+mod clock;
+mod compile;
+pub mod device;
+mod error;
+pub mod ops;
+pub mod record;
+mod shape;
+mod tensor;
+mod variable;
+
+pub use compile::Program;
+pub use device::Device;
+pub use error::{Error, Result};
+pub use record::{Function, GradientTape};
+pub use shape::{DType, Shape, Spec, axis_index};
+pub use tensor::{Squash, Tensor};
+pub use variable::Variable;

@@ -1,0 +1,384 @@
+//! Evaluates an expression on the CPU, in blocks that stay in the first-level cache.
+//!
+//! Every node has a register of one block. Nodes are evaluated block by block, each in a loop that the compiler turns into vector
+//! instructions; registers are used again when their value is no longer needed.
+
+use super::Pointwise;
+use super::expr::Node;
+use super::functions::{Binary, Unary};
+use crate::device::cpu::Real;
+use crate::record::op::CpuArgs;
+use crate::shape::{DType, Shape};
+use crate::with_real;
+use rayon::prelude::*;
+use std::cell::RefCell;
+
+/// Elements of a register.
+const BLOCK: usize = 512;
+
+/// Elements that one task computes: fixed, so that the work never depends on the number of threads.
+const TASK: usize = 64 * BLOCK;
+
+/// The register of every node.
+#[derive(Clone)]
+pub(super) struct Schedule {
+    register: Vec<usize>,
+    count: usize,
+}
+
+impl Schedule {
+    pub fn new(nodes: &[Node], outputs: &[usize]) -> Schedule {
+        let mut last: Vec<usize> = (0..nodes.len()).collect();
+        for (id, node) in nodes.iter().enumerate() {
+            node.operands().for_each(|o| last[o] = id);
+        }
+        outputs.iter().for_each(|&o| last[o] = nodes.len());
+        let mut free: Vec<usize> = Vec::new();
+        let mut register = Vec::with_capacity(nodes.len());
+        let mut count = 0;
+        for (id, node) in nodes.iter().enumerate() {
+            // A node never writes to the register of an operand: the loops then have no aliases to fear.
+            register.push(free.pop().unwrap_or_else(|| {
+                count += 1;
+                count - 1
+            }));
+            let mut ended: Vec<usize> = node.operands().filter(|&o| last[o] == id).collect();
+            ended.sort_unstable();
+            ended.dedup();
+            free.extend(ended.into_iter().map(|o| register[o]));
+        }
+        Schedule { register, count }
+    }
+}
+
+/// How the elements of an input are found.
+enum Access {
+    /// Element `i` for output element `i`.
+    Same,
+    /// The only element.
+    Scalar,
+    /// The input is the last axes of the output, over and over: element `i % period`.
+    Cycle(usize),
+    /// `(length, step in the output, stride in the input)` of each axis.
+    Strided(Vec<(usize, usize, usize)>),
+}
+
+impl Access {
+    fn of(input: &Shape, output: &Shape) -> Access {
+        let n = input.elements();
+        if input.elements() == output.elements() {
+            return Access::Same;
+        }
+        if n == 1 {
+            return Access::Scalar;
+        }
+        let strides = input.broadcast_strides(output);
+        let dense = output.strides();
+        let first = (0..output.rank()).find(|&axis| strides[axis] != 0 && output[axis] > 1).unwrap_or(output.rank());
+        if (first..output.rank()).all(|axis| output[axis] == 1 || strides[axis] == dense[axis]) {
+            return Access::Cycle(n);
+        }
+        Access::Strided((0..output.rank()).map(|axis| (output[axis], dense[axis], strides[axis])).collect())
+    }
+}
+
+/// Where an input or output begins. Tasks write to parts that do not overlap.
+#[derive(Clone, Copy)]
+struct Base(*mut u8);
+
+// SAFETY: each task reads and writes its own range of elements of an output, and inputs are only read, except one that an output took over,
+// where a task reads its own range before it writes it.
+unsafe impl Sync for Base {}
+// SAFETY: as above.
+unsafe impl Send for Base {}
+
+struct Job<'a> {
+    op: &'a Pointwise,
+    types: Vec<DType>,
+    inputs: Vec<(Base, DType, Access)>,
+    outputs: Vec<(Base, DType)>,
+    elements: usize,
+}
+
+pub(super) fn run(op: &Pointwise, args: &CpuArgs) {
+    let kinds: Vec<DType> = (0..args.input_count()).map(|i| args.input_spec(i).dtype).collect();
+    let types = op.types(&kinds).expect("infer accepted these types");
+    let float = op.float(&kinds).expect("infer accepted these types");
+    let shape = args.output_shape(0);
+    let outputs: Vec<(Base, DType)> = (0..args.output_count()).map(|j| (output_base(args, j), args.output_spec(j).dtype)).collect();
+    let inputs = (0..args.input_count())
+        .map(|i| {
+            let taken = (0..outputs.len()).find(|&j| args.in_place(j) == Some(i));
+            let base = taken.map_or_else(|| input_base(args, i), |j| outputs[j].0);
+            (base, kinds[i], Access::of(args.input_shape(i), shape))
+        })
+        .collect();
+    let job = Job { op, types, inputs, outputs, elements: shape.elements() };
+    let tasks = job.elements.div_ceil(TASK);
+    let task = |t: usize| with_real!(float, T => job.task::<T>(t * TASK..((t + 1) * TASK).min(job.elements)));
+    match tasks {
+        0 => {}
+        1 => task(0),
+        _ => (0..tasks).into_par_iter().for_each(task),
+    }
+}
+
+fn output_base(args: &CpuArgs, j: usize) -> Base {
+    Base(match args.output_spec(j).dtype {
+        DType::F32 => args.output::<f32>(j).as_mut_ptr().cast(),
+        DType::F64 => args.output::<f64>(j).as_mut_ptr().cast(),
+        DType::U32 => args.output::<u32>(j).as_mut_ptr().cast(),
+        DType::I32 => args.output::<i32>(j).as_mut_ptr().cast(),
+        DType::U8 => args.output::<u8>(j).as_mut_ptr(),
+    })
+}
+
+fn input_base(args: &CpuArgs, i: usize) -> Base {
+    Base(match args.input_spec(i).dtype {
+        DType::F32 => args.input::<f32>(i).as_ptr().cast_mut().cast(),
+        DType::F64 => args.input::<f64>(i).as_ptr().cast_mut().cast(),
+        DType::U32 => args.input::<u32>(i).as_ptr().cast_mut().cast(),
+        DType::I32 => args.input::<i32>(i).as_ptr().cast_mut().cast(),
+        DType::U8 => args.input::<u8>(i).as_ptr().cast_mut(),
+    })
+}
+
+/// Registers of one thread, kept from call to call. Whole numbers have registers of their own, as bits.
+struct Registers<T> {
+    floats: Vec<[T; BLOCK]>,
+    words: Vec<[u32; BLOCK]>,
+}
+
+thread_local! {
+    static SINGLE: RefCell<Registers<f32>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new() }) };
+    static DOUBLE: RefCell<Registers<f64>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new() }) };
+}
+
+impl Job<'_> {
+    fn task<T: Real>(&self, range: std::ops::Range<usize>) {
+        let mut work = |registers: &mut Registers<T>| {
+            let count = self.op.schedule.count;
+            if registers.floats.len() < count {
+                registers.floats.resize(count, [T::zero(); BLOCK]);
+                registers.words.resize(count, [0; BLOCK]);
+            }
+            // The loops below are compiled once for each vector extension and chosen by what the processor has.
+            pulp::Arch::new().dispatch(|| {
+                for start in range.clone().step_by(BLOCK) {
+                    self.block(registers, start, BLOCK.min(range.end - start));
+                }
+            });
+        };
+        if T::DTYPE == DType::F32 {
+            SINGLE.with_borrow_mut(|r| work(same_type(r)));
+        } else {
+            DOUBLE.with_borrow_mut(|r| work(same_type(r)));
+        }
+    }
+
+    #[inline(always)]
+    fn block<T: Real>(&self, registers: &mut Registers<T>, start: usize, n: usize) {
+        let at = &self.op.schedule.register;
+        for (id, node) in self.op.nodes.iter().enumerate() {
+            let to = at[id];
+            let kind = self.types[id];
+            match *node {
+                Node::Input(i) => self.load(registers, to, i, start, n),
+                Node::Number(number) if kind.is_float() => registers.floats[to].fill(T::of(number)),
+                Node::Number(number) => registers.words[to].fill(if kind == DType::I32 { number as i32 as u32 } else { number as u32 }),
+                Node::Unary(f, a) if kind.is_float() => {
+                    let (x, y) = two(&mut registers.floats, at[a], to);
+                    unary(f, x, y, n);
+                }
+                Node::Unary(_, a) => {
+                    let (x, y) = two(&mut registers.words, at[a], to);
+                    x.iter().zip(y).for_each(|(x, y)| *y = x.wrapping_neg());
+                }
+                Node::Binary(f, a, b) if kind.is_float() => {
+                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to);
+                    binary(f, x1, x2, y);
+                }
+                Node::Binary(f, a, b) => {
+                    let (x1, x2, y) = three(&mut registers.words, at[a], at[b], to);
+                    let signed = kind == DType::I32;
+                    for ((a, b), y) in x1.iter().zip(x2).zip(y) {
+                        *y = if signed { f.of_i32(*a as i32, *b as i32) as u32 } else { f.of_u32(*a, *b) };
+                    }
+                }
+                Node::Compare(f, a, b) => {
+                    let (ra, rb) = (at[a], at[b]);
+                    let y = &mut registers.words[to];
+                    if self.types[a].is_float() {
+                        let (x1, x2) = (&registers.floats[ra], &registers.floats[rb]);
+                        x1.iter().zip(x2).zip(y).for_each(|((a, b), y)| *y = u32::from(f.of(*a, *b)));
+                    } else {
+                        let signed = self.types[a] == DType::I32;
+                        for i in 0..n {
+                            let (a, b) = (registers.words[ra][i], registers.words[rb][i]);
+                            registers.words[to][i] = u32::from(if signed { f.of(a as i32, b as i32) } else { f.of(a, b) });
+                        }
+                    }
+                }
+                Node::Select(c, a, b) if kind.is_float() => {
+                    let condition = &registers.words[at[c]];
+                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to);
+                    for i in 0..BLOCK {
+                        y[i] = if condition[i] != 0 { x1[i] } else { x2[i] };
+                    }
+                }
+                Node::Select(c, a, b) => {
+                    for i in 0..n {
+                        let yes = registers.words[at[c]][i] != 0;
+                        registers.words[to][i] = registers.words[if yes { at[a] } else { at[b] }][i];
+                    }
+                }
+                Node::Cast(_, a) => cast(registers, self.types[a], at[a], kind, to, n),
+                Node::IsFinite(a) => {
+                    let x = &registers.floats[at[a]];
+                    x.iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = u32::from(x.is_finite()));
+                }
+            }
+        }
+        for (&(base, kind), &node) in self.outputs.iter().zip(&self.op.outputs) {
+            // SAFETY: `start + n` is at most the number of elements, and no other task has this range (see `Base`).
+            unsafe {
+                if kind.is_float() {
+                    let y = std::slice::from_raw_parts_mut(base.0.cast::<T>().add(start), n);
+                    y.copy_from_slice(&registers.floats[at[node]][..n]);
+                } else {
+                    let y = std::slice::from_raw_parts_mut(base.0.cast::<u32>().add(start), n);
+                    y.copy_from_slice(&registers.words[at[node]][..n]);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn load<T: Real>(&self, registers: &mut Registers<T>, to: usize, i: usize, start: usize, n: usize) {
+        let (base, kind, access) = &self.inputs[i];
+        match kind {
+            DType::F32 | DType::F64 => fill(&mut registers.floats[to], base.0.cast::<T>(), access, start, n),
+            DType::U32 | DType::I32 => fill(&mut registers.words[to], base.0.cast::<u32>(), access, start, n),
+            DType::U8 => {
+                let mut bytes = [0u8; BLOCK];
+                fill(&mut bytes, base.0, access, start, n);
+                bytes.iter().zip(&mut registers.words[to]).for_each(|(b, w)| *w = u32::from(*b));
+            }
+        }
+    }
+}
+
+/// The same registers under the type parameter's name; the caller knows that the types are one.
+fn same_type<A: 'static, B: 'static>(registers: &mut Registers<A>) -> &mut Registers<B> {
+    let any: &mut dyn std::any::Any = registers;
+    any.downcast_mut().expect("the caller compared the types")
+}
+
+#[inline(always)]
+fn fill<E: Copy>(register: &mut [E; BLOCK], base: *const E, access: &Access, start: usize, n: usize) {
+    // SAFETY: `access` was made for this input's and the output's shape, so every index lies inside the input; an input that an output took
+    // over is read only at `Same`, in this task's range, before that is written.
+    unsafe {
+        match access {
+            Access::Same => register[..n].copy_from_slice(std::slice::from_raw_parts(base.add(start), n)),
+            Access::Scalar => register.fill(*base),
+            Access::Cycle(period) => {
+                let (mut done, mut from) = (0, start % period);
+                while done < n {
+                    let count = (period - from).min(n - done);
+                    register[done..done + count].copy_from_slice(std::slice::from_raw_parts(base.add(from), count));
+                    done += count;
+                    from = 0;
+                }
+            }
+            Access::Strided(axes) => {
+                for (k, value) in register[..n].iter_mut().enumerate() {
+                    let index: usize = axes.iter().map(|(length, step, stride)| (start + k) / step % length * stride).sum();
+                    *value = *base.add(index);
+                }
+            }
+        }
+    }
+}
+
+/// One register to read and another to write.
+#[inline(always)]
+fn two<E>(registers: &mut [E], a: usize, to: usize) -> (&E, &mut E) {
+    let [x, y] = registers.get_disjoint_mut([a, to]).expect("a node never writes to the register of an operand");
+    (x, y)
+}
+
+#[inline(always)]
+fn three<E>(registers: &mut [E], a: usize, b: usize, to: usize) -> (&E, &E, &mut E) {
+    if a == b {
+        let (x, y) = two(registers, a, to);
+        return (x, x, y);
+    }
+    let [x1, x2, y] = registers.get_disjoint_mut([a, b, to]).expect("a node never writes to the register of an operand");
+    (x1, x2, y)
+}
+
+/// The match stands outside the loops, so that each loop is one vector instruction or a call.
+#[inline(always)]
+fn unary<T: Real>(f: Unary, x: &[T; BLOCK], y: &mut [T; BLOCK], n: usize) {
+    macro_rules! whole {
+        ($f:expr) => {
+            x.iter().zip(y).for_each(|(x, y)| *y = $f.of(*x))
+        };
+    }
+    match f {
+        Unary::Neg => whole!(Unary::Neg),
+        Unary::Abs => whole!(Unary::Abs),
+        Unary::Square => whole!(Unary::Square),
+        Unary::Relu => whole!(Unary::Relu),
+        Unary::Sqrt => whole!(Unary::Sqrt),
+        Unary::Rsqrt => whole!(Unary::Rsqrt),
+        Unary::Recip => whole!(Unary::Recip),
+        Unary::Sign => whole!(Unary::Sign),
+        other => x[..n].iter().zip(y).for_each(|(x, y)| *y = other.of(*x)),
+    }
+}
+
+#[inline(always)]
+fn binary<T: Real>(f: Binary, a: &[T; BLOCK], b: &[T; BLOCK], y: &mut [T; BLOCK]) {
+    macro_rules! whole {
+        ($f:expr) => {
+            a.iter().zip(b).zip(y).for_each(|((a, b), y)| *y = $f.of(*a, *b))
+        };
+    }
+    match f {
+        Binary::Add => whole!(Binary::Add),
+        Binary::Sub => whole!(Binary::Sub),
+        Binary::Mul => whole!(Binary::Mul),
+        Binary::Div => whole!(Binary::Div),
+        Binary::Max => whole!(Binary::Max),
+        Binary::Min => whole!(Binary::Min),
+        Binary::Pow => whole!(Binary::Pow),
+    }
+}
+
+#[inline(always)]
+fn cast<T: Real>(registers: &mut Registers<T>, from: DType, a: usize, kind: DType, to: usize, n: usize) {
+    match (from, kind) {
+        (from, kind) if from == kind && kind.is_float() => {
+            let (x, y) = two(&mut registers.floats, a, to);
+            *y = *x;
+        }
+        (DType::I32, kind) if kind.is_float() => {
+            registers.words[a].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x as i32)));
+        }
+        (_, kind) if kind.is_float() => {
+            registers.words[a].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x)));
+        }
+        (from, DType::I32) if from.is_float() => {
+            registers.floats[a][..n].iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = x.as_f64() as i32 as u32);
+        }
+        (from, _) if from.is_float() => {
+            registers.floats[a][..n].iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = x.as_f64() as u32);
+        }
+        _ => {
+            let (x, y) = two(&mut registers.words, a, to);
+            *y = *x;
+        }
+    }
+}
