@@ -2,12 +2,14 @@
 
 mod clock;
 mod compile;
+pub mod data;
 pub mod device;
-mod error;
+pub mod error;
 pub mod ops;
 pub mod record;
 mod shape;
 mod tensor;
+pub mod testing;
 mod variable;
 
 pub use compile::Program;

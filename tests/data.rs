@@ -371,3 +371,13 @@ mod generated {
 #[cfg(all(feature = "download", not(target_arch = "wasm32")))]
 #[path = "data/download.rs"]
 mod download;
+
+#[cfg(not(feature = "download"))]
+#[test]
+fn without_the_feature_the_error_says_so() {
+    let folder = Folder::new();
+    let remote = mnist::Remote { cache: Some(folder.0.clone()), ..mnist::Remote::default() };
+    let text = remote.load().expect_err("nothing to download with").to_string();
+    assert!(text.contains("without its feature `download`") && text.contains("train-images-idx3-ubyte.gz"), "{text}");
+    assert!(folder.names().is_empty());
+}

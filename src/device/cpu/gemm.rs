@@ -1,6 +1,9 @@
 //! Matrix products on the CPU, through the `gemm` crate, with an order of additions that depends on the shapes alone.
 
-use super::Real;
+use super::{Element, Real};
+use rayon::prelude::*;
+use std::any::Any;
+use std::cell::RefCell;
 
 /// A matrix inside a slice, with the distance between neighbours in either direction.
 #[derive(Clone, Copy)]
@@ -43,14 +46,143 @@ pub fn gemm<T: Real>([m, n, k]: [usize; 3], c: &mut [T], c_stride: usize, a: Mat
     }
     assert!(n <= c_stride || m == 1, "rows of c overlap");
     assert!((m - 1) * c_stride + n <= c.len(), "c is too short");
+    // SAFETY: the checks above bound every element of `c`, which is borrowed mutably, so nothing overlaps it.
+    unsafe { gemm_at([m, n, k], c.as_mut_ptr(), c_stride, a, b, accumulate) }
+}
+
+/// [`gemm`] on all threads. The product is cut into blocks of rows and columns and, where those are few, into sections of `k` whose sums are
+/// added in order. The cuts depend on `[m, n, k]` alone.
+pub fn gemm_parallel<T: Real>(size: [usize; 3], c: &mut [T], c_stride: usize, a: Matrix<T>, b: Matrix<T>, accumulate: bool) {
+    let [m, n, _] = size;
+    let cuts = Cuts::of(size);
+    if m == 0 || n == 0 || cuts.blocks() * cuts.sections == 1 {
+        return gemm(size, c, c_stride, a, b, accumulate);
+    }
+    assert!(n <= c_stride || m == 1, "rows of c overlap");
+    assert!((m - 1) * c_stride + n <= c.len(), "c is too short");
+    if cuts.sections == 1 {
+        let target = Target { start: c.as_mut_ptr(), stride: c_stride };
+        return (0..cuts.blocks()).into_par_iter().for_each(|block| cuts.run(block, 0, &target, a, b, accumulate));
+    }
+    with_scratch(cuts.sections * m * n, |planes: &mut [T]| {
+        let start = planes.as_mut_ptr();
+        let target = Target { start, stride: n };
+        (0..cuts.blocks() * cuts.sections).into_par_iter().for_each(|task| {
+            let (section, block) = (task / cuts.blocks(), task % cuts.blocks());
+            cuts.run(block, section, &target.plane(section * m * n), a, b, false);
+        });
+        c.par_chunks_mut(c_stride).take(m).enumerate().for_each(|(row, c)| {
+            for section in 0..cuts.sections {
+                let part = &planes[(section * m + row) * n..][..n];
+                match section == 0 && !accumulate {
+                    true => c[..n].copy_from_slice(part),
+                    false => c[..n].iter_mut().zip(part).for_each(|(c, p)| *c += *p),
+                }
+            }
+        });
+    });
+}
+
+/// Lends memory of `len` elements with undefined content. It belongs to the thread and is used again by the next call.
+pub fn with_scratch<T: Element, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    thread_local! {
+        // A stack, because a thread that waits inside `f` may take up another task that asks too.
+        static FREE: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+    }
+    let found = FREE.with_borrow_mut(|free| free.iter().rposition(|b| b.is::<Vec<T>>()).map(|at| free.remove(at)));
+    let mut buffer: Box<Vec<T>> = found.and_then(|b| b.downcast().ok()).unwrap_or_default();
+    if buffer.len() < len {
+        buffer.resize(len, T::default());
+    }
+    let result = f(&mut buffer[..len]);
+    FREE.with_borrow_mut(|free| free.push(buffer));
+    result
+}
+
+/// How a product is cut: the size, and the number of blocks of rows and columns and of sections of `k`.
+struct Cuts {
+    size: [usize; 3],
+    rows: usize,
+    columns: usize,
+    sections: usize,
+}
+
+/// Multiplications that are worth a task of their own.
+const WORTH: usize = 1 << 21;
+/// The most tasks that a product is cut into.
+const MOST: usize = 32;
+/// Blocks are not cut below this many rows or columns: smaller ones pack more than they multiply.
+const SIDE: usize = 128;
+/// Sections are not cut shorter than this.
+const DEPTH: usize = 512;
+
+impl Cuts {
+    fn of(size: [usize; 3]) -> Cuts {
+        let [m, n, k] = size;
+        let tasks = (m * n * k / WORTH).clamp(1, MOST);
+        let (mut rows, mut columns) = (1, 1);
+        while rows * columns < tasks {
+            let (height, width) = (m.div_ceil(rows), n.div_ceil(columns));
+            if height.max(width) < 2 * SIDE {
+                break;
+            }
+            if height >= width { rows *= 2 } else { columns *= 2 }
+        }
+        let sections = (tasks / (rows * columns)).min(k / DEPTH).max(1);
+        Cuts { size, rows, columns, sections }
+    }
+
+    fn blocks(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Computes one section of one block into its place in the target.
+    fn run<T: Real>(&self, block: usize, section: usize, target: &Target<T>, a: Matrix<T>, b: Matrix<T>, accumulate: bool) {
+        let [m, n, k] = self.size;
+        let (rows, columns) = (part(m, self.rows, block / self.columns), part(n, self.columns, block % self.columns));
+        let depth = part(k, self.sections, section);
+        let size = [rows.len(), columns.len(), depth.len()];
+        let (a, b) = (a.from(rows.start, depth.start), b.from(depth.start, columns.start));
+        if size[0] == 0 || size[1] == 0 {
+            return;
+        }
+        // SAFETY: `gemm_parallel` checked that the target holds `[m, n]`, of which this block is a part; each task writes another block.
+        unsafe { gemm_at(size, target.start.add(rows.start * target.stride + columns.start), target.stride, a, b, accumulate) }
+    }
+}
+
+/// Part `index` of `0..length` cut into `parts`: whole multiples of 16, which the kernels' registers hold, but for the last.
+fn part(length: usize, parts: usize, index: usize) -> std::ops::Range<usize> {
+    let step = length.div_ceil(parts).next_multiple_of(16);
+    (index * step).min(length)..((index + 1) * step).min(length)
+}
+
+/// Where the blocks of a product go: rows `stride` apart.
+struct Target<T> {
+    start: *mut T,
+    stride: usize,
+}
+
+impl<T> Target<T> {
+    fn plane(&self, offset: usize) -> Target<T> {
+        Target { start: self.start.wrapping_add(offset), stride: self.stride }
+    }
+}
+
+// SAFETY: the tasks that share a target write disjoint blocks of it and read nothing from it.
+unsafe impl<T: Send> Sync for Target<T> {}
+
+/// # Safety
+/// `c` points to `m` rows of `n` elements, `c_stride` apart, that nothing else reads or writes during the call.
+unsafe fn gemm_at<T: Real>([m, n, k]: [usize; 3], c: *mut T, c_stride: usize, a: Matrix<T>, b: Matrix<T>, accumulate: bool) {
     assert!(a.holds(m, k) && b.holds(k, n), "a or b is too short");
-    // SAFETY: the three checks above bound every element that is read or written; `c` is borrowed mutably, so nothing overlaps it.
+    // SAFETY: the check above bounds every element that is read, the caller's promise those that are written.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            c.as_mut_ptr(),
+            c,
             1,
             c_stride as isize,
             accumulate,
@@ -67,5 +199,64 @@ pub fn gemm<T: Real>([m, n, k]: [usize; 3], c: &mut [T], c_stride: usize, a: Mat
             false,
             gemm::Parallelism::None,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(len: usize, seed: usize) -> Vec<f64> {
+        (0..len).map(|i| (((i * 2_654_435_761 + seed * 97) >> 7) % 1000) as f64 / 500.0 - 1.0).collect()
+    }
+
+    /// `[m, n, k]` by three loops; `b` is stored transposed when `tb`.
+    fn naive([m, n, k]: [usize; 3], a: &[f64], b: &[f64], tb: bool) -> Vec<f64> {
+        let b_at = |l: usize, j: usize| if tb { b[j * k + l] } else { b[l * n + j] };
+        (0..m * n).map(|at| (0..k).map(|l| a[at / n * k + l] * b_at(l, at % n)).sum()).collect()
+    }
+
+    fn close(got: &[f64], want: &[f64], tolerance: f64) {
+        assert_eq!(got.len(), want.len());
+        for (i, (g, w)) in got.iter().zip(want).enumerate() {
+            assert!((g - w).abs() <= tolerance, "element {i}: {g}, expected {w}");
+        }
+    }
+
+    #[test]
+    fn every_way_of_cutting_is_right() {
+        // Uncut; rows; columns; sections with odd ends; both sides with odd ends.
+        for size in [[3, 5, 7], [2000, 40, 70], [40, 2000, 70], [33, 17, 9001], [300, 411, 100], [0, 4, 3], [4, 3, 0]] {
+            let [m, n, k] = size;
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            for tb in [false, true] {
+                let want = naive(size, &a, &b, tb);
+                let b = if tb { Matrix::rows(&b, k).transposed() } else { Matrix::rows(&b, n) };
+                let mut c = vec![f64::NAN; m * n];
+                gemm_parallel(size, &mut c, n, Matrix::rows(&a, k), b, false);
+                close(&c, &want, 1e-9);
+                gemm_parallel(size, &mut c, n, Matrix::rows(&a, k), b, true);
+                close(&c, &want.iter().map(|w| 2.0 * w).collect::<Vec<_>>(), 1e-9);
+            }
+        }
+        assert!(Cuts::of([33, 17, 9001]).sections > 1 && Cuts::of([300, 411, 100]).blocks() > 2, "the sizes above cover the cuts");
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_number_of_threads() {
+        for size in [[130, 150, 4000], [1000, 300, 64]] {
+            let [m, n, k] = size;
+            let a: Vec<f32> = numbers(m * k, 3).iter().map(|x| *x as f32).collect();
+            let b: Vec<f32> = numbers(k * n, 4).iter().map(|x| *x as f32).collect();
+            let on = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                let mut c = vec![0.0f32; m * n];
+                pool.install(|| gemm_parallel(size, &mut c, n, Matrix::rows(&a, k), Matrix::rows(&b, n), false));
+                c.iter().map(|x| x.to_bits()).collect::<Vec<u32>>()
+            };
+            let one = on(1);
+            assert_eq!(one, on(2));
+            assert_eq!(one, on(5));
+        }
     }
 }

@@ -156,7 +156,7 @@ thread_local! {
 
 impl Job<'_> {
     fn task<T: Real>(&self, range: std::ops::Range<usize>) {
-        let mut work = |registers: &mut Registers<T>| {
+        let work = |registers: &mut Registers<T>| {
             let count = self.op.schedule.count;
             if registers.floats.len() < count {
                 registers.floats.resize(count, [T::zero(); BLOCK]);

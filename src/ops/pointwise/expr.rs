@@ -62,12 +62,6 @@ impl Expr {
         (0..count).map(|id| Expr { nodes: Rc::clone(&nodes), id }).collect()
     }
 
-    /// An expression over existing nodes: one handle per node.
-    pub(crate) fn continuing(nodes: Vec<Node>) -> Vec<Expr> {
-        let count = nodes.len();
-        let nodes = Rc::new(RefCell::new(nodes));
-        (0..count).map(|id| Expr { nodes: Rc::clone(&nodes), id }).collect()
-    }
 
     pub(crate) fn id(&self) -> usize {
         self.id

@@ -319,3 +319,6 @@ impl Pointwise {
         (handles, forward)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! Learns to read handwritten digits, on a GPU if the machine has one, on the CPU if not.
+//!
+//! `cargo run --release --example mnist -- --help` lists the options.
+
+#[path = "common/mod.rs"]
+mod common;
+
+use anyhow::{Result, ensure};
+use common::{Options, draw_predictions};
+use gradus::data::mnist;
+use gradus::prelude::*;
+use serde_json::json;
+use std::time::Instant;
+
+fn main() -> Result<()> {
+    let options = Options::from_args("Learns to read handwritten digits.")?;
+    let device = options.device()?;
+    let mut data = mnist::load_or_digits(options.data.as_deref(), options.seed)?;
+    if let Some(limit) = options.limit {
+        data.train = data.train.take(limit);
+        data.test = data.test.take(limit);
+    }
+    let epochs = options.epochs.unwrap_or(1);
+    println!("device  {device}");
+    println!("data    {}: {} digits to learn from, {} to be tested on\n", data.train.source, data.train.len(), data.test.len());
+
+    let mut model = Sequential::new()
+        .add(Rescaling::new(1.0 / 255.0))
+        .add(Conv2D::new(32, 3).activation(Relu))
+        .add(Conv2D::new(64, 3).activation(Relu))
+        .add(Flatten::new())
+        .add(Dense::new(128).activation(Relu))
+        .add(Dense::new(10).activation(Softmax))
+        .input(data.train.shape)
+        .seed(options.seed)
+        .on(&device);
+    model.compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
+    println!("{}", model.summary()?);
+
+    let start = Instant::now();
+    let fit = Fit { epochs, batch_size: options.batch_size, record_steps: 20, ..Fit::default() };
+    let history = model.fit(&data.train, fit)?;
+    let train_seconds = start.elapsed().as_secs_f64();
+    let test = model.evaluate(&data.test, Evaluate { batch_size: 128, ..Evaluate::default() })?;
+    let accuracy = test.metric("accuracy").unwrap_or(f64::NAN);
+    println!("\ntest accuracy {:.2} %, test loss {:.4}, after {train_seconds:.1} s of training on {device}", 100.0 * accuracy, test.loss);
+    ensure!(accuracy.is_finite(), "the accuracy is no number");
+
+    draw_predictions(&mut model, &data.test, 5)?;
+    if options.json {
+        let steps = epochs * data.train.len().div_ceil(options.batch_size);
+        println!(
+            "{}",
+            json!({
+                "device": device.to_string(), "data": data.train.source, "epochs": epochs, "steps": steps, "losses": history.step_losses,
+                "test_loss": test.loss, "test_accuracy": accuracy, "train_seconds": train_seconds,
+            })
+        );
+    }
+    Ok(())
+}

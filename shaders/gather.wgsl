@@ -1,0 +1,25 @@
+// Rows by number, in 32-bit words — meaning, gradient, CPU kernel, tests: src/ops/gather.rs
+const ROW: u32 = 64u;
+struct Params {
+    words: u32,   // of the output
+    rows: u32,    // of the data
+    missing: u32, // what an index outside 0..rows gives, as bits: NaN, or 0 for whole numbers
+}
+@group(0) @binding(0) var<storage, read> data: array<u32>;    // [rows, ROW]
+@group(0) @binding(1) var<storage, read> indices: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<u32>; // [indices, ROW]
+@group(1) @binding(0) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * 65535u + group.x) * 64u + lane;
+    if (i >= p.words) {
+        return;
+    }
+    let row = indices[i / ROW];
+    if (row < p.rows) {
+        y[i] = data[row * ROW + i % ROW];
+    } else {
+        y[i] = p.missing;
+    }
+}

@@ -1,0 +1,41 @@
+// A tensor within a frame of one value — meaning, gradient, CPU kernel, tests: src/ops/pad.rs
+const RANK: u32 = 2u;
+struct Params {
+    count: array<vec4<u32>, 2>,  // of the output, outermost first
+    before: array<vec4<u32>, 2>,
+    inside: array<vec4<u32>, 2>, // of the input
+    elements: u32,
+    value: u32,                  // the frame's, as bits
+}
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(1) @binding(0) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * 65535u + group.x) * 64u + lane;
+    if (i >= p.elements) {
+        return;
+    }
+    var rest = i;
+    var source = 0u;
+    var stride = 1u;
+    var framed = false;
+    for (var k = RANK; k > 0u; k -= 1u) {
+        let word = (k - 1u) / 4u;
+        let part = (k - 1u) % 4u;
+        let count = p.count[word][part];
+        let inside = p.inside[word][part];
+        // Before the input's first element this wraps around, and is past its last.
+        let at = rest % count - p.before[word][part];
+        framed = framed || at >= inside;
+        rest /= count;
+        source += at * stride;
+        stride *= inside;
+    }
+    if (framed) {
+        y[i] = p.value;
+    } else {
+        y[i] = x[source];
+    }
+}

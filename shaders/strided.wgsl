@@ -1,0 +1,28 @@
+// Reads a tensor along other strides, for transpose and slice — meaning, CPU kernel, launch: src/ops/strided.rs
+const RANK: u32 = 3u;
+struct Params {
+    count: array<vec4<u32>, 2>,  // of the output, outermost first
+    stride: array<vec4<u32>, 2>, // in the input
+    elements: u32,
+    start: u32,
+}
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(1) @binding(0) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * 65535u + group.x) * 64u + lane;
+    if (i >= p.elements) {
+        return;
+    }
+    var rest = i;
+    var source = p.start;
+    for (var k = RANK; k > 0u; k -= 1u) {
+        let axis = k - 1u;
+        let count = p.count[axis / 4u][axis % 4u];
+        source += (rest % count) * p.stride[axis / 4u][axis % 4u];
+        rest /= count;
+    }
+    y[i] = x[source];
+}

@@ -1,0 +1,117 @@
+//! Tensors one after the other along an axis. Gradient: each one's part.
+
+use super::strided::{TASK, four_bytes, with_element, word};
+use crate::device::cpu::Element;
+use crate::error::{Error, Result};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader};
+use crate::record::record_one;
+use crate::shape::{Shape, Spec, axis_index};
+use crate::tensor::Tensor;
+use rayon::prelude::*;
+
+impl Tensor {
+    /// The tensors one after the other along `axis`, which counts from the back when negative. They have the same type, and the same lengths of
+    /// all other axes. Any type on the CPU; f32, u32, i32 on a GPU.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for no tensors or a missing axis; [`Error::Shape`], [`Error::DType`] for one that does not fit the first.
+    #[track_caller]
+    pub fn concat(tensors: &[&Tensor], axis: isize) -> Result<Tensor> {
+        let Some(first) = tensors.first() else {
+            return Err(Error::argument("concat: tensors", "at least one", 0));
+        };
+        let axis = axis_index(axis, first.rank(), "concat")?;
+        if tensors.len() == 1 {
+            return Ok((*first).clone());
+        }
+        record_one(Concat { axis }, tensors)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Concat {
+    axis: usize,
+}
+
+impl Concat {
+    /// Elements from one step of the axes before `axis` to the next.
+    fn row(&self, shape: &Shape) -> usize {
+        shape[self.axis..].iter().product()
+    }
+}
+
+impl Op for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        let first = &inputs[0];
+        let mut length = 0;
+        for (i, x) in inputs.iter().enumerate() {
+            if x.dtype != first.dtype {
+                return Err(Error::dtype("concat", format!("{} like the first input", first.dtype), format!("{} (input {i})", x.dtype)));
+            }
+            if x.shape.rank() != first.shape.rank() || x.shape.with(self.axis, 0) != first.shape.with(self.axis, 0) {
+                let want = format!("{} but for axis {}, like the first input", first.shape, self.axis);
+                return Err(Error::shape("concat", want, format!("{} (input {i})", x.shape)));
+            }
+            length += x.shape[self.axis];
+        }
+        Ok(vec![Spec::new(first.shape.with(self.axis, length), first.dtype)])
+    }
+
+    fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
+        let mut from = 0;
+        let mut gradients = Vec::with_capacity(cx.inputs.len());
+        for (i, x) in cx.inputs.iter().enumerate() {
+            let mut ranges: Vec<_> = x.shape()[..self.axis].iter().map(|&length| 0..length).collect();
+            ranges.push(from..from + x.shape()[self.axis]);
+            from += x.shape()[self.axis];
+            gradients.push(cx.when(i, || cx.dy().slice(&ranges))?);
+        }
+        Ok(gradients)
+    }
+
+    fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
+        with_element!(args.output_spec(0).dtype, T => self.run::<T>(args));
+        Ok(())
+    }
+
+    /// One dispatch per input: any number of them fits the limit of storage buffers, and each writes a part of its own.
+    fn gpu(&self, launch: &mut Launch) -> Result<()> {
+        four_bytes("concat", launch.output(0).dtype)?;
+        let out_row = self.row(launch.output_shape(0));
+        let mut offset = 0;
+        for i in 0..launch.input_count() {
+            let elements = launch.input_shape(i).elements();
+            let row = self.row(launch.input_shape(i));
+            let shader = Shader::new("concat", include_str!("../../shaders/concat.wgsl"));
+            let params = [word(elements), word(row), word(out_row), word(offset)];
+            launch.threads(shader, &[Buffer::Input(i), Buffer::Output(0)], &params, elements, 64);
+            offset += row;
+        }
+        Ok(())
+    }
+}
+
+impl Concat {
+    fn run<T: Element>(&self, args: &mut CpuArgs) {
+        let parts: Vec<(&[T], usize)> = (0..args.input_count()).map(|i| (args.input::<T>(i), self.row(args.input_shape(i)))).collect();
+        let y = args.output::<T>(0);
+        if y.is_empty() {
+            return;
+        }
+        let out_row = self.row(args.output_shape(0));
+        let rows_per_task = (TASK / out_row).max(1);
+        y.par_chunks_mut(rows_per_task * out_row).enumerate().for_each(|(task, y)| {
+            for (i, mut y) in y.chunks_exact_mut(out_row).enumerate() {
+                for &(x, row) in &parts {
+                    let (part, rest) = y.split_at_mut(row);
+                    part.copy_from_slice(&x[(task * rows_per_task + i) * row..][..row]);
+                    y = rest;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,438 @@
+//! Sums, means, maxima and minima over axes: `y[i] = x[i, 0] ∘ x[i, 1] ∘ …`.
+//!
+//! Axes that stand side by side are one: a reduction is a few passes over `[outer, length, inner]`, one for each run of reduced axes, the last
+//! run first. Every pass adds in an order that its shape alone decides, in partial results of bounded length, so that rounding errors do
+//! not grow with the length.
+
+use crate::device::cpu::Element;
+use crate::device::cpu::gemm::with_scratch;
+use crate::error::{Error, Result};
+use crate::ops::pointwise::{map_to, one};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader};
+use crate::record::record_one;
+use crate::shape::{DType, Shape, Spec, axis_index};
+use crate::tensor::Tensor;
+use rayon::prelude::*;
+
+/// What a reduction computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sum,
+    Mean,
+    Max,
+    Min,
+}
+
+/// The op. `axes` are sorted, and at least one.
+#[derive(Debug, Clone)]
+struct Reduce {
+    kind: Kind,
+    axes: Vec<usize>,
+    keepdims: bool,
+}
+
+impl Tensor {
+    /// The sums over `axes`, which may count from the back. Floats, `u32` and `i32`. With `keepdims` the reduced axes stay, with length 1.
+    /// Without axes nothing is reduced. The sum of nothing is 0.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for an axis that is not there or is named twice; [`Error::DType`] for `u8`.
+    #[track_caller]
+    pub fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Tensor> {
+        self.reduce(Kind::Sum, axes, keepdims)
+    }
+
+    /// The means over `axes`, as [`Tensor::sum`]. Floats only.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`]; [`Error::Shape`] for a mean of nothing.
+    #[track_caller]
+    pub fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Tensor> {
+        self.reduce(Kind::Mean, axes, keepdims)
+    }
+
+    /// The largest elements over `axes`, as [`Tensor::sum`]; NaN if there is one. Elements that tie share the gradient equally.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`]; [`Error::Shape`] for a maximum of nothing.
+    #[track_caller]
+    pub fn max(&self, axes: &[isize], keepdims: bool) -> Result<Tensor> {
+        self.reduce(Kind::Max, axes, keepdims)
+    }
+
+    /// The smallest elements over `axes`, as [`Tensor::max`].
+    ///
+    /// # Errors
+    /// As [`Tensor::max`].
+    #[track_caller]
+    pub fn min(&self, axes: &[isize], keepdims: bool) -> Result<Tensor> {
+        self.reduce(Kind::Min, axes, keepdims)
+    }
+
+    /// The sum of all elements, without axes.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    #[track_caller]
+    pub fn sum_all(&self) -> Result<Tensor> {
+        self.sum(&all(self.rank()), false)
+    }
+
+    /// The mean of all elements, without axes.
+    ///
+    /// # Errors
+    /// As [`Tensor::mean`].
+    #[track_caller]
+    pub fn mean_all(&self) -> Result<Tensor> {
+        self.mean(&all(self.rank()), false)
+    }
+
+    /// Undoes a broadcast from `shape`: sums over the axes that it stretched.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `shape` does not broadcast to this tensor's.
+    #[track_caller]
+    pub(crate) fn sum_to(&self, shape: &Shape) -> Result<Tensor> {
+        if self.shape() == shape {
+            return Ok(self.clone());
+        }
+        if shape.broadcast(self.shape(), "sum_to").ok().as_ref() != Some(self.shape()) {
+            return Err(Error::shape("sum_to", format!("a shape that {shape} broadcasts to"), self.shape()));
+        }
+        let added = self.rank() - shape.rank();
+        let stretched = (added..self.rank()).filter(|&axis| self.shape()[axis] != shape[axis - added]).map(|axis| axis as isize);
+        let kept = self.sum(&stretched.collect::<Vec<_>>(), true)?;
+        kept.sum(&all(added), false)
+    }
+
+    #[track_caller]
+    fn reduce(&self, kind: Kind, axes: &[isize], keepdims: bool) -> Result<Tensor> {
+        let mut sorted = Vec::with_capacity(axes.len());
+        for &axis in axes {
+            let index = axis_index(axis, self.rank(), kind.name())?;
+            if sorted.contains(&index) {
+                return Err(Error::argument(format!("{}: axes", kind.name()), "each axis once", format!("{axes:?}")));
+            }
+            sorted.push(index);
+        }
+        sorted.sort_unstable();
+        if sorted.is_empty() {
+            return Ok(self.clone());
+        }
+        record_one(Reduce { kind, axes: sorted, keepdims }, &[self])
+    }
+}
+
+fn all(rank: usize) -> Vec<isize> {
+    (0..rank as isize).collect()
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Sum => "sum",
+            Kind::Mean => "mean",
+            Kind::Max => "max",
+            Kind::Min => "min",
+        }
+    }
+}
+
+/// One pass: `[outer, length, inner]` to `[outer, inner]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pass {
+    outer: usize,
+    length: usize,
+    inner: usize,
+}
+
+impl Reduce {
+    /// The input's shape with 1 for every reduced axis.
+    fn kept(&self, shape: &Shape) -> Shape {
+        self.axes.iter().fold(shape.clone(), |shape, &axis| shape.with(axis, 1))
+    }
+
+    /// How many elements make one of the output.
+    fn count(&self, shape: &Shape) -> usize {
+        self.axes.iter().map(|&axis| shape[axis]).product()
+    }
+
+    /// One pass for each run of reduced axes, the last run first.
+    fn passes(&self, shape: &Shape) -> Vec<Pass> {
+        let mut dims = shape.to_vec();
+        let mut passes = Vec::new();
+        let mut end = self.axes.len();
+        while end > 0 {
+            let mut start = end - 1;
+            while start > 0 && self.axes[start - 1] + 1 == self.axes[start] {
+                start -= 1;
+            }
+            let (first, last) = (self.axes[start], self.axes[end - 1]);
+            passes.push(Pass {
+                outer: dims[..first].iter().product(),
+                length: dims[first..=last].iter().product(),
+                inner: dims[last + 1..].iter().product(),
+            });
+            dims[first..=last].fill(1);
+            end = start;
+        }
+        passes
+    }
+}
+
+impl Op for Reduce {
+    fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        let Spec { shape, dtype } = &inputs[0];
+        if *dtype == DType::U8 || (self.kind == Kind::Mean && !dtype.is_float()) {
+            let want = if self.kind == Kind::Mean { "a float; cast first" } else { "f32, u32 or i32; cast first" };
+            return Err(Error::dtype(self.name(), want, dtype));
+        }
+        if self.kind != Kind::Sum && self.count(shape) == 0 && self.kept(shape).elements() > 0 {
+            return Err(Error::shape(self.name(), format!("at least one element along axes {:?}", self.axes), shape));
+        }
+        let kept = self.kept(shape);
+        if self.keepdims {
+            return Ok(vec![Spec::new(kept, *dtype)]);
+        }
+        let dims: Vec<usize> = (0..shape.rank()).filter(|axis| !self.axes.contains(axis)).map(|axis| shape[axis]).collect();
+        Ok(vec![Spec::new(dims, *dtype)])
+    }
+
+    fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
+        let x = &cx.inputs[0];
+        let shape = x.shape().clone();
+        let keep = |t: &Tensor| t.reshape(self.kept(&shape));
+        let dx = cx.when(0, || {
+            let dy = keep(cx.dy())?;
+            match self.kind {
+                Kind::Sum => dy.broadcast_to(&shape),
+                Kind::Mean => {
+                    let share = 1.0 / self.count(&shape) as f64;
+                    one(map_to(&[&dy], Some(shape.clone()), |e| vec![&e[0] * share])?)
+                }
+                Kind::Max | Kind::Min => {
+                    let hit = x.eq(&keep(&cx.outputs[0])?)?.cast(x.dtype())?;
+                    let axes: Vec<isize> = self.axes.iter().map(|&axis| axis as isize).collect();
+                    dy.div(&hit.sum(&axes, true)?)?.mul(&hit)
+                }
+            }
+        })?;
+        Ok(vec![dx])
+    }
+
+    fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
+        let passes = self.passes(args.input_shape(0));
+        let count = self.count(args.input_shape(0)) as f64;
+        macro_rules! floats {
+            ($t:ty) => {{
+                let (x, y) = (args.input::<$t>(0), args.output::<$t>(0));
+                match self.kind {
+                    Kind::Sum | Kind::Mean => run(&passes, x, y, 0.0, |a, b| a + b),
+                    Kind::Max => run(&passes, x, y, <$t>::NEG_INFINITY, |a, b| if a >= b || a.is_nan() { a } else { b }),
+                    Kind::Min => run(&passes, x, y, <$t>::INFINITY, |a, b| if a <= b || a.is_nan() { a } else { b }),
+                }
+                if self.kind == Kind::Mean {
+                    y.iter_mut().for_each(|y| *y /= count as $t);
+                }
+            }};
+        }
+        macro_rules! whole_numbers {
+            ($t:ty) => {{
+                let (x, y) = (args.input::<$t>(0), args.output::<$t>(0));
+                match self.kind {
+                    Kind::Max => run(&passes, x, y, <$t>::MIN, <$t>::max),
+                    Kind::Min => run(&passes, x, y, <$t>::MAX, <$t>::min),
+                    Kind::Sum | Kind::Mean => run(&passes, x, y, 0, <$t>::wrapping_add),
+                }
+            }};
+        }
+        match args.input_spec(0).dtype {
+            DType::F32 => floats!(f32),
+            DType::F64 => floats!(f64),
+            DType::U32 => whole_numbers!(u32),
+            DType::I32 => whole_numbers!(i32),
+            DType::U8 => unreachable!("infer refuses u8"),
+        }
+        Ok(())
+    }
+
+    fn gpu(&self, launch: &mut Launch) -> Result<()> {
+        launch.no_f64(self.name())?;
+        let shape = launch.input_shape(0);
+        let steps: Vec<Step> = self.passes(shape).into_iter().flat_map(steps).collect();
+        let shader = self.shader(launch.input(0).dtype);
+        let mut from = Buffer::Input(0);
+        for (number, &Step { pass, splits }) in steps.iter().enumerate() {
+            let last = number + 1 == steps.len();
+            let threads = pass.outer * splits * pass.inner;
+            let to = if last { Buffer::Output(0) } else { launch.scratch(threads.max(1)) };
+            let divisor = if last && self.kind == Kind::Mean { self.count(shape) } else { 1 };
+            let params = [threads, pass.length, pass.inner, splits, divisor].map(|v| v as u32);
+            launch.threads(shader.clone(), &[from, to], &params, threads, 64);
+            from = to;
+        }
+        Ok(())
+    }
+}
+
+// CPU ---------------------------------------------------------------------------------------------------------------------------------------
+
+/// Elements whose results are combined one after the other; longer reductions make several partial results.
+const SECTION: usize = 1 << 15;
+/// Columns that are reduced side by side: their partial results stay in the first cache.
+const COLUMNS: usize = 2048;
+/// Elements that are worth a task.
+const TASK: usize = 1 << 14;
+
+/// All passes, from `x` to `y`.
+fn run<T: Element>(passes: &[Pass], x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
+    match passes {
+        [last] => last.run(x, y, start, combine),
+        [first, rest @ ..] => with_scratch(first.outer * first.inner, |middle: &mut [T]| {
+            first.run(x, middle, start, combine);
+            run(rest, middle, y, start, combine);
+        }),
+        [] => unreachable!("a reduction has at least one axis"),
+    }
+}
+
+impl Pass {
+    fn run<T: Element>(self, x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
+        let Pass { outer, length, inner } = self;
+        if outer * inner == 0 {
+            return;
+        }
+        let rows = (SECTION / inner.min(COLUMNS)).max(1);
+        let sections = length.div_ceil(rows).max(1);
+        if sections == 1 {
+            let group = (TASK / (length * inner).max(1)).max(1);
+            y.par_chunks_mut(group * inner).enumerate().for_each(|(task, y)| {
+                for (at, y) in y.chunks_exact_mut(inner).enumerate() {
+                    let o = task * group + at;
+                    columns(&x[o * length * inner..][..length * inner], y, start, combine);
+                }
+            });
+            return;
+        }
+        with_scratch(outer * sections * inner, |partial: &mut [T]| {
+            partial.par_chunks_mut(inner).enumerate().for_each(|(task, partial)| {
+                let (o, first) = (task / sections, task % sections * rows);
+                let rows = rows.min(length - first);
+                columns(&x[(o * length + first) * inner..][..rows * inner], partial, start, combine);
+            });
+            Pass { length: sections, ..self }.run(partial, y, start, combine);
+        });
+    }
+}
+
+/// `y[i]` combines `x[i]`, `x[i + width]`, … for every one of the `width` columns.
+fn columns<T: Element>(x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
+    const LANES: usize = 64;
+    let width = y.len();
+    if width >= LANES {
+        let blocks = |(block, y): (usize, &mut [T])| {
+            y.fill(start);
+            for row in x.chunks_exact(width) {
+                fold(y, &row[block * COLUMNS..][..y.len()], combine);
+            }
+        };
+        if x.len() >= 2 * TASK && width > COLUMNS {
+            y.par_chunks_mut(COLUMNS).enumerate().for_each(blocks);
+        } else {
+            y.chunks_mut(COLUMNS).enumerate().for_each(blocks);
+        }
+        return;
+    }
+    // Few columns: several rows are taken as one, so that the lanes of the processor are full.
+    y.fill(start);
+    let together = LANES / width * width;
+    let wide = x.chunks_exact(together);
+    let rest = wide.remainder();
+    if x.len() >= together {
+        let mut lanes = [start; LANES];
+        let lanes = &mut lanes[..together];
+        wide.for_each(|row| fold(lanes, row, combine));
+        lanes.chunks_exact(width).for_each(|row| fold(y, row, combine));
+    }
+    rest.chunks_exact(width).for_each(|row| fold(y, row, combine));
+}
+
+fn fold<T: Copy>(into: &mut [T], row: &[T], combine: impl Fn(T, T) -> T) {
+    into.iter_mut().zip(row).for_each(|(a, b)| *a = combine(*a, *b));
+}
+
+// GPU ---------------------------------------------------------------------------------------------------------------------------------------
+
+/// One dispatch: every thread reduces `length / splits` elements, `splits` apart.
+#[derive(Clone, Copy)]
+struct Step {
+    pass: Pass,
+    splits: usize,
+}
+
+/// Terms that one thread combines while there are threads to spare.
+const TERMS: usize = 64;
+/// Threads beyond which more do not help.
+const THREADS: usize = 1 << 16;
+
+/// Cuts a pass into dispatches, each of which leaves fewer elements, until one thread can finish each output.
+fn steps(mut pass: Pass) -> Vec<Step> {
+    let mut steps = Vec::new();
+    loop {
+        let splits = pass.length.div_ceil(TERMS).min(THREADS / (pass.outer * pass.inner).max(1));
+        if pass.length <= 2 * TERMS || splits <= 1 {
+            steps.push(Step { pass, splits: 1 });
+            return steps;
+        }
+        steps.push(Step { pass, splits });
+        pass.length = splits;
+    }
+}
+
+impl Reduce {
+    /// The shader works on words; its hooks say what the words are.
+    fn shader(&self, dtype: DType) -> Shader {
+        let shader = Shader::new("reduce", include_str!("../../shaders/reduce.wgsl"));
+        let (kind, start, combine) = match (self.kind, dtype) {
+            (Kind::Sum | Kind::Mean, DType::F32) => ("f32", 0, "a + b"),
+            (Kind::Max, DType::F32) => ("f32", f32::NEG_INFINITY.to_bits(), "select(b, a, a >= b || is_nan(v))"),
+            (Kind::Min, DType::F32) => ("f32", f32::INFINITY.to_bits(), "select(b, a, a <= b || is_nan(v))"),
+            (Kind::Sum | Kind::Mean, DType::I32) => ("i32", 0, "a + b"),
+            (Kind::Max, DType::I32) => ("i32", i32::MIN.cast_unsigned(), "max(a, b)"),
+            (Kind::Min, DType::I32) => ("i32", i32::MAX.cast_unsigned(), "min(a, b)"),
+            (Kind::Sum | Kind::Mean, _) => ("u32", 0, "a + b"),
+            (Kind::Max, _) => ("u32", 0, "max(a, b)"),
+            (Kind::Min, _) => ("u32", u32::MAX, "min(a, b)"),
+        };
+        let combine = format!("let a = bitcast<{kind}>(v); let b = bitcast<{kind}>(w); return bitcast<u32>({combine});");
+        let finish = match self.kind {
+            Kind::Mean => "return bitcast<u32>(bitcast<f32>(v) / f32(p.divisor));",
+            _ => "return v;",
+        };
+        shader.set("START", start as usize).hook("combine", &combine).hook("finish", finish)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Device;
+
+    fn tensor(shape: &[usize], data: &[f64]) -> Tensor {
+        let data: Vec<f32> = data.iter().map(|v| *v as f32).collect();
+        Tensor::new(&Device::cpu(), shape, &data).expect("a tensor")
+    }
+
+    #[test]
+    fn smoke() {
+        let x = tensor(&[2, 3], &[1., 2., 3., 4., 5., 7.]);
+        assert_eq!(x.sum(&[1], false).unwrap().to_vec::<f32>().unwrap(), [6., 16.]);
+        assert_eq!(x.sum(&[0], true).unwrap().to_vec::<f32>().unwrap(), [5., 7., 10.]);
+        assert_eq!(x.max(&[-1], true).unwrap().to_vec::<f32>().unwrap(), [3., 7.]);
+        assert_eq!(x.mean_all().unwrap().item().unwrap(), 22.0 / 6.0f32 as f64);
+    }
+}

@@ -1,0 +1,287 @@
+//! Samples and labels on the host, as training takes them.
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::shape::{DType, Shape, Spec};
+use ndarray::{ArrayBase, Dimension};
+use std::sync::Arc;
+
+/// Numbers of one type, the first axis of which counts samples. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    spec: Spec,
+    bytes: Arc<[u8]>,
+}
+
+/// A type of numbers that data come in. What the devices do not have becomes what they have: f64 becomes f32, as in Keras, and i64 becomes i32.
+pub trait Number: Copy {
+    /// The type on the device.
+    const DTYPE: DType;
+
+    /// The bytes of the numbers in that type.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a number that the type cannot hold.
+    fn bytes(numbers: &[Self]) -> Result<Vec<u8>>;
+}
+
+macro_rules! number {
+    ($($rust:ty = $dtype:ident),*) => { $(
+        impl Number for $rust {
+            const DTYPE: DType = DType::$dtype;
+            fn bytes(numbers: &[$rust]) -> Result<Vec<u8>> {
+                Ok(bytemuck::cast_slice(numbers).to_vec())
+            }
+        }
+    )* };
+}
+number!(f32 = F32, u32 = U32, i32 = I32, u8 = U8);
+
+impl Number for f64 {
+    const DTYPE: DType = DType::F32;
+    fn bytes(numbers: &[f64]) -> Result<Vec<u8>> {
+        Ok(numbers.iter().flat_map(|&x| (x as f32).to_ne_bytes()).collect())
+    }
+}
+
+impl Number for i64 {
+    const DTYPE: DType = DType::I32;
+    fn bytes(numbers: &[i64]) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(4 * numbers.len());
+        for &number in numbers {
+            let small = i32::try_from(number).map_err(|_| Error::argument("data of i64", "numbers that an i32 can hold", number))?;
+            bytes.extend(small.to_ne_bytes());
+        }
+        Ok(bytes)
+    }
+}
+
+impl Samples {
+    /// Numbers in row-major order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if their number is not the shape's, or the shape has no axis.
+    pub fn new<T: Number>(shape: impl Into<Shape>, numbers: &[T]) -> Result<Samples> {
+        let shape = shape.into();
+        if shape.rank() == 0 {
+            return Err(Error::shape("Samples::new", "a first axis that counts samples", shape));
+        }
+        if shape.elements() != numbers.len() {
+            return Err(Error::shape("Samples::new", format!("{} numbers for shape {shape}", shape.elements()), numbers.len()));
+        }
+        Ok(Samples { spec: Spec::new(shape, T::DTYPE), bytes: T::bytes(numbers)?.into() })
+    }
+
+    /// How many samples.
+    pub fn count(&self) -> usize {
+        self.spec.shape[0]
+    }
+
+    /// Shape, with the axis of samples first, and type.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The shape of one sample.
+    pub fn sample_shape(&self) -> Shape {
+        Shape::from(&self.spec.shape[1..])
+    }
+
+    /// The samples of a range.
+    fn range(&self, start: usize, end: usize) -> Samples {
+        let size = self.sample_bytes();
+        Samples {
+            spec: Spec::new(self.spec.shape.with(0, end - start), self.spec.dtype),
+            bytes: self.bytes[start * size..end * size].into(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn sample_bytes(&self) -> usize {
+        self.sample_shape().elements() * self.spec.dtype.size()
+    }
+
+    /// The bytes of these samples, one after the other.
+    pub(super) fn gather(&self, rows: &[u32]) -> Vec<u8> {
+        let size = self.sample_bytes();
+        rows.iter().flat_map(|&row| &self.bytes[row as usize * size..][..size]).copied().collect()
+    }
+
+    /// Every number as f64.
+    pub(super) fn numbers(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+        fn read<'a, T: bytemuck::AnyBitPattern + Into<f64>>(bytes: &'a [u8]) -> Box<dyn Iterator<Item = f64> + 'a> {
+            Box::new(bytes.chunks_exact(size_of::<T>()).map(|b| bytemuck::pod_read_unaligned::<T>(b).into()))
+        }
+        match self.spec.dtype {
+            DType::F32 => read::<f32>(&self.bytes),
+            DType::F64 => read::<f64>(&self.bytes),
+            DType::U32 => read::<u32>(&self.bytes),
+            DType::I32 => read::<i32>(&self.bytes),
+            DType::U8 => read::<u8>(&self.bytes),
+        }
+    }
+}
+
+/// What can be taken as samples: an array or a reference to one, whose first axis counts the samples, a slice of labels, or [`Samples`].
+pub trait IntoSamples {
+    /// The samples.
+    ///
+    /// # Errors
+    /// As [`Samples::new`].
+    fn into_samples(self) -> Result<Samples>;
+}
+
+impl IntoSamples for Samples {
+    fn into_samples(self) -> Result<Samples> {
+        Ok(self)
+    }
+}
+
+impl IntoSamples for &Samples {
+    fn into_samples(self) -> Result<Samples> {
+        Ok(self.clone())
+    }
+}
+
+impl<T: Number> IntoSamples for &[T] {
+    fn into_samples(self) -> Result<Samples> {
+        Samples::new([self.len()], self)
+    }
+}
+
+impl<T: Number> IntoSamples for &Vec<T> {
+    fn into_samples(self) -> Result<Samples> {
+        Samples::new([self.len()], self)
+    }
+}
+
+impl<T: Number, S: ndarray::Data<Elem = T>, D: Dimension> IntoSamples for &ArrayBase<S, D> {
+    fn into_samples(self) -> Result<Samples> {
+        match self.as_slice() {
+            Some(numbers) => Samples::new(self.shape(), numbers),
+            None => Samples::new(self.shape(), &self.iter().copied().collect::<Vec<T>>()),
+        }
+    }
+}
+
+/// Samples with their labels. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// The inputs, `[n, …]`.
+    pub x: Samples,
+    /// The labels, `[n, …]`.
+    pub y: Samples,
+}
+
+impl Data {
+    /// Puts inputs and labels together: arrays of any number type.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if their counts differ, or an array has no axis.
+    pub fn new(x: impl IntoSamples, y: impl IntoSamples) -> Result<Data> {
+        let (x, y) = (x.into_samples()?, y.into_samples()?);
+        if x.count() != y.count() {
+            let error = Error::shape(
+                "data",
+                format!("a label for each of {} samples {}", x.count(), x.spec().shape),
+                format!("{} labels", y.count()),
+            );
+            return Err(error.hint("the first axes of both count the samples and must agree"));
+        }
+        Ok(Data { x, y })
+    }
+
+    /// How many samples.
+    pub fn count(&self) -> usize {
+        self.x.count()
+    }
+
+    /// The first `n` samples, or all if there are fewer.
+    #[must_use]
+    pub fn take(&self, n: usize) -> Data {
+        self.split(n).0
+    }
+
+    /// The first `n` samples, and the others.
+    pub fn split(&self, n: usize) -> (Data, Data) {
+        let (n, all) = (n.min(self.count()), self.count());
+        (Data { x: self.x.range(0, n), y: self.y.range(0, n) }, Data { x: self.x.range(n, all), y: self.y.range(n, all) })
+    }
+}
+
+/// What can be taken as training data: [`Data`], a pair of inputs and labels, or a [`Dataset`] of images.
+pub trait IntoData {
+    /// The data.
+    ///
+    /// # Errors
+    /// As [`Data::new`].
+    fn into_data(self) -> Result<Data>;
+}
+
+impl IntoData for Data {
+    fn into_data(self) -> Result<Data> {
+        Ok(self)
+    }
+}
+
+impl IntoData for &Data {
+    fn into_data(self) -> Result<Data> {
+        Ok(self.clone())
+    }
+}
+
+impl<X: IntoSamples, Y: IntoSamples> IntoData for (X, Y) {
+    fn into_data(self) -> Result<Data> {
+        Data::new(self.0, self.1)
+    }
+}
+
+impl IntoData for &Dataset {
+    /// The pixels as bytes, `[n, height, width, channels]`: a [`Rescaling`](crate::layers::Rescaling) layer brings them into 0 to 1.
+    fn into_data(self) -> Result<Data> {
+        let [height, width, channels] = self.shape;
+        Data::new(Samples::new([self.len(), height, width, channels], &self.images)?, &self.labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    #[test]
+    fn types_become_what_devices_have() -> Result<()> {
+        let x = (&array![[1.5f64, -2.0], [0.0, 4.0]]).into_samples()?;
+        assert_eq!(*x.spec(), Spec::new([2, 2], DType::F32));
+        assert_eq!(x.numbers().collect::<Vec<_>>(), [1.5, -2.0, 0.0, 4.0]);
+        let y = (&[3i64, -1][..]).into_samples()?;
+        assert_eq!((y.spec().dtype, y.numbers().collect::<Vec<_>>()), (DType::I32, vec![3.0, -1.0]));
+        assert!((&[1i64 << 40][..]).into_samples().is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn transposed_arrays_are_read_in_their_order() -> Result<()> {
+        let a = Array2::from_shape_vec((2, 3), vec![1u8, 2, 3, 4, 5, 6]).expect("six");
+        let s = (&a.t()).into_samples()?;
+        assert_eq!(s.spec().shape[..], [3, 2]);
+        assert_eq!(s.numbers().collect::<Vec<_>>(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(s.gather(&[2, 0]), [3, 6, 1, 4]);
+        Ok(())
+    }
+
+    #[test]
+    fn counts_must_agree() -> Result<()> {
+        let x = Samples::new([3, 2], &[0.0f32; 6])?;
+        let text = Data::new(&x, &[0u8, 1][..]).expect_err("two labels for three").to_string();
+        assert!(text.contains("a label for each of 3 samples") && text.contains("2 labels"), "{text}");
+        assert!(Samples::new([], &[1.0f32]).is_err());
+        assert!(Samples::new([2], &[1.0f32]).is_err());
+        let (a, b) = Data::new(&x, &[0u8, 1, 2][..])?.split(2);
+        assert_eq!((a.count(), b.count(), b.y.bytes()), (2, 1, &[2u8][..]));
+        Ok(())
+    }
+}

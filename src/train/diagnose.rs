@@ -1,0 +1,75 @@
+//! Finds out where a NaN or an infinity came from, after the loss of a step was none of the numbers.
+
+use super::data::Samples;
+use super::feed::Feed;
+use crate::error::{Error, Result};
+use crate::layers::{Call, title};
+use crate::models::Sequential;
+use crate::shape::DType;
+use crate::tensor::Tensor;
+
+/// The cause of a bad training step, number `step` (from 0) of `epoch` (from 0). No step after it changed a weight.
+pub(super) async fn find_cause(model: &Sequential, feed: &Feed, epoch: usize, step: usize) -> Error {
+    let place = format!("step {} of epoch {}", step + 1, epoch + 1);
+    search(model, feed, step, &place, &Call::training()).await.unwrap_or_else(|error| error.at(place))
+}
+
+/// The cause of a bad step of an evaluation.
+pub(super) async fn find_cause_in_test(model: &Sequential, feed: &Feed, step: usize) -> Error {
+    let place = format!("step {} of the evaluation", step + 1);
+    search(model, feed, step, &place, &Call::inference()).await.unwrap_or_else(|error| error.at(place))
+}
+
+/// Looks where the trouble can begin, in the order of the computation: the data, the weights, the layers, the loss.
+async fn search(model: &Sequential, feed: &Feed, step: usize, place: &str, call: &Call) -> Result<Error> {
+    for (what, samples) in [("input", &feed.data().x), ("label", &feed.data().y)] {
+        for &row in feed.rows(step) {
+            if let Some(found) = in_sample(samples, row) {
+                let place = format!("the {what} of sample {row}, which {place} used");
+                return Ok(not_finite(found, place, "clean the data"));
+            }
+        }
+    }
+    for variable in model.variables() {
+        if let Some(found) = in_tensor(&variable.value()?).await? {
+            let place = format!("the weight {} before {place}", variable.name());
+            return Ok(not_finite(found, place, "lower the learning rate, or bring the inputs near 1 with a Rescaling layer"));
+        }
+    }
+    let mut y = model.adapt(&feed.host_batch(step)?.0)?;
+    for layer in model.layers() {
+        y = model.call_layer(layer, &y, call)?;
+        if let Some(found) = in_tensor(&y).await? {
+            let place = format!("the output of layer {} in {place}", title(layer));
+            return Ok(not_finite(found, place, "lower the learning rate, or bring the inputs near 1 with a Rescaling layer"));
+        }
+    }
+    Ok(not_finite(
+        "NaN or infinity",
+        format!("the loss in {place}, though every layer's output is finite"),
+        "check that the loss fits the last layer",
+    ))
+}
+
+fn not_finite(found: &str, place: String, hint: &str) -> Error {
+    Error::NotFinite { found: found.into(), place, hint: hint.into() }
+}
+
+fn in_sample(samples: &Samples, row: u32) -> Option<&'static str> {
+    if samples.spec().dtype != DType::F32 {
+        return None;
+    }
+    let bytes = samples.gather(&[row]);
+    first(bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned::<f32>))
+}
+
+async fn in_tensor(tensor: &Tensor) -> Result<Option<&'static str>> {
+    if tensor.dtype() != DType::F32 {
+        return Ok(None);
+    }
+    Ok(first(tensor.read::<f32>().await?.into_iter()))
+}
+
+fn first(mut numbers: impl Iterator<Item = f32>) -> Option<&'static str> {
+    numbers.find(|x| !x.is_finite()).map(|x| if x.is_nan() { "NaN" } else { "infinity" })
+}
