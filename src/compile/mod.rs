@@ -62,7 +62,7 @@ impl Graph {
 pub(crate) fn program(device: &Device, mut graph: Graph) -> Result<Arc<Program>> {
     prune::run(&mut graph);
     let key = graph.key();
-    if let Some(program) = device.cached(&key) {
+    if let Some(program) = device.cached(&key).filter(|_| !crate::testing::observing()) {
         return Ok(program);
     }
     order::run(&mut graph);

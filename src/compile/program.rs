@@ -22,7 +22,13 @@ impl Program {
         let start = Stopwatch::start();
         let live_bytes = graph.nodes.iter().filter(|n| !n.op.is_view()).flat_map(|n| &n.outputs).map(|&y| graph.values[y].bytes()).sum();
         let (plan, gpu) = match device {
-            Device::Cpu(_) => (plan(&graph, |_| Ok(Vec::new()))?, None),
+            Device::Cpu(_) => {
+                let plan = plan(&graph, |step| {
+                    crate::testing::observe(step);
+                    Ok(Vec::new())
+                })?;
+                (plan, None)
+            }
             Device::Gpu(gpu) => {
                 let mut lowered = Vec::new();
                 let plan = plan(&graph, |step| {

@@ -2,7 +2,7 @@
 //! with the constants of Keras's `VarianceScaling`.
 
 use super::{Initializer, fans};
-use crate::ops::random::host;
+use crate::ops::random::host::Stream;
 use crate::shape::Shape;
 
 /// The standard deviation of a standard normal that is cut at ±2: a truncated normal is widened by it, to keep the asked variance.
@@ -68,19 +68,29 @@ impl VarianceScaling {
 impl Initializer for VarianceScaling {
     fn values(&self, shape: &Shape, seed: u64, stream: u64) -> Vec<f32> {
         let limit = self.limit(shape) as f32;
-        let n = shape.elements() as u64;
+        let indices = 0..shape.elements() as u64;
         match self.distribution {
-            Distribution::Uniform => (0..n).map(|i| (2.0 * host::uniform(seed, stream, i) - 1.0) * limit).collect(),
-            Distribution::TruncatedNormal => (0..n).map(|i| truncated_normal(seed, stream, i, n) * (limit / 2.0)).collect(),
+            Distribution::Uniform => {
+                let numbers = Stream::new(seed, stream);
+                indices.map(|i| (2.0 * numbers.uniform(i) - 1.0) * limit).collect()
+            }
+            Distribution::TruncatedNormal => {
+                let draws = draws(seed, stream);
+                indices.map(|i| truncated_normal(&draws, i) * (limit / 2.0)).collect()
+            }
         }
     }
 }
 
-/// Element `i` of `n` of a standard normal distribution cut at ±2. Draw `k` of element `i` is number `i + k·n` of the stream, so that no two
-/// draws share a number.
-fn truncated_normal(seed: u64, stream: u64, i: u64, n: u64) -> f32 {
-    // One draw in 22 is rejected: 64 rejections in a row do not happen.
-    (0..64).map(|k| host::normal(seed, stream, i + k * n)).find(|z| z.abs() <= 2.0).unwrap_or(0.0)
+/// The first draw of every element, and those for elements that were rejected. One draw in 22 is: more than these are never needed.
+fn draws(seed: u64, stream: u64) -> [Stream; 32] {
+    // No model has 2³² weights tensors, so the upper half of the number is free.
+    std::array::from_fn(|k| Stream::new(seed, stream | (k as u64) << 32))
+}
+
+/// Element `i` of a standard normal distribution cut at ±2.
+fn truncated_normal(draws: &[Stream], i: u64) -> f32 {
+    draws.iter().map(|draw| draw.normal(i)).find(|z| z.abs() <= 2.0).unwrap_or(0.0)
 }
 
 macro_rules! scaled {
@@ -165,7 +175,7 @@ mod tests {
     #[test]
     fn truncated_normal_keeps_the_variance_and_the_cut() {
         let shape = Shape::from([200, 300]);
-        for (rule, variance) in [(GlorotNormal::RULE, 2.0 / 500.0), (HeNormal::RULE, 2.0 / 200.0), (LecunNormal::RULE, 1.0 / 200.0)] {
+        for (rule, variance) in [(GlorotNormal::RULE, 2.0_f64 / 500.0), (HeNormal::RULE, 2.0 / 200.0), (LecunNormal::RULE, 1.0 / 200.0)] {
             let values = rule.values(&shape, 11, 0);
             let (mean, got) = moments(&values);
             assert!(mean.abs() <= 0.02 * variance.sqrt(), "{rule:?}: mean {mean}");

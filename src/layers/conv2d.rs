@@ -3,7 +3,8 @@
 use super::{ActivationArg, Build, Call, Layer, Size2, check_last_axis, kernel_and_bias_options, layer_name, not_built, pooling, title};
 use crate::error::{Error, Result};
 use crate::initializers::{GlorotUniform, InitializerArg, Zeros};
-use crate::ops::conv2d::{Conv2dParams, Padding};
+use crate::ops::conv2d::Conv2dParams;
+use crate::ops::window::Padding;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::variable::Variable;
@@ -38,7 +39,7 @@ impl Conv2D {
             name: String::new(),
             filters,
             kernel_size: kernel_size.into().0,
-            params: Conv2dParams { strides: [1, 1], padding: Padding::Valid, dilation: [1, 1] },
+            params: Conv2dParams::default(),
             activation: ActivationArg::default(),
             use_bias: true,
             kernel_initializer: GlorotUniform.into(),
@@ -71,14 +72,9 @@ impl Conv2D {
     kernel_and_bias_options!();
 
     fn check(&self) -> Result<()> {
-        let positive = |what: &str, values: &[usize]| {
-            let bad = values.iter().find(|&&v| v == 0);
-            bad.map_or(Ok(()), |_| Err(Error::argument(format!("{}: {what}", title(self)), "at least 1", format!("{values:?}"))))
-        };
-        positive("filters", &[self.filters])?;
-        positive("kernel_size", &self.kernel_size)?;
-        positive("strides", &self.params.strides)?;
-        positive("dilation", &self.params.dilation)?;
+        if self.filters == 0 {
+            return Err(Error::argument(format!("{}: filters", title(self)), "at least 1", 0));
+        }
         if self.params.strides != [1, 1] && self.params.dilation != [1, 1] {
             let got = format!("strides {:?} with dilation {:?}", self.params.strides, self.params.dilation);
             return Err(Error::argument(format!("{}: strides and dilation", title(self)), "only one of them above 1", got));
@@ -100,8 +96,7 @@ impl Layer for Conv2D {
         let Conv2dParams { strides, padding, dilation } = self.params;
         let mut out = [0; 2];
         for (axis, n) in [height, width].into_iter().enumerate() {
-            let span = (self.kernel_size[axis] - 1) * dilation[axis] + 1;
-            out[axis] = pooling::windows(self, input, n, span, strides[axis], padding)?;
+            out[axis] = pooling::places(self, n, self.kernel_size[axis], strides[axis], dilation[axis], padding)?;
         }
         let shape = Shape::from([self.kernel_size[0], self.kernel_size[1], channels, self.filters]);
         match &self.weights {

@@ -47,7 +47,7 @@ impl Layer for Dropout {
             return x.mul_scalar(0.0);
         }
         let seeds = self.seeds.as_ref().ok_or_else(|| not_built(self))?;
-        let kept = seeds.bernoulli(x.shape(), 1.0 - self.rate)?;
+        let kept = seeds.bernoulli_as(x.shape(), 1.0 - self.rate, x.dtype())?;
         let scale = 1.0 / (1.0 - self.rate);
         map1(&[x, &kept], |e| &e[0] * &e[1] * scale)
     }

@@ -2,8 +2,7 @@
 
 use super::{Build, Call, Layer, Size2, layer_name, title};
 use crate::error::{Error, Result};
-use crate::ops::conv2d::Padding;
-use crate::ops::window::Pool2dParams;
+use crate::ops::window::{Axis, Padding, Pool2dParams};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -87,13 +86,8 @@ impl Default for MaxPooling2D {
 
 fn pooled(layer: &dyn Layer, input: &Shape, params: &Pool2dParams) -> Result<Shape> {
     let [height, width, channels] = image_shape(layer, input)?;
-    for (what, values) in [("pool_size", params.size), ("strides", params.strides)] {
-        if values.contains(&0) {
-            return Err(Error::argument(format!("{}: {what}", title(layer)), "at least 1", format!("{values:?}")));
-        }
-    }
-    let rows = windows(layer, input, height, params.size[0], params.strides[0], params.padding)?;
-    let columns = windows(layer, input, width, params.size[1], params.strides[1], params.padding)?;
+    let rows = places(layer, height, params.size[0], params.strides[0], 1, params.padding)?;
+    let columns = places(layer, width, params.size[1], params.strides[1], 1, params.padding)?;
     Ok(Shape::from([rows, columns, channels]))
 }
 
@@ -109,14 +103,7 @@ pub(super) fn image_shape(layer: &dyn Layer, input: &Shape) -> Result<[usize; 3]
     })
 }
 
-/// How many windows that span so many cells fit onto an axis of `n` cells.
-pub(super) fn windows(layer: &dyn Layer, input: &Shape, n: usize, span: usize, stride: usize, padding: Padding) -> Result<usize> {
-    match padding {
-        Padding::Same => Ok(n.div_ceil(stride)),
-        Padding::Valid if span <= n => Ok((n - span) / stride + 1),
-        Padding::Valid => {
-            Err(Error::shape(title(layer), format!("at least {span} cells under its window"), format!("{n} in images of {input}"))
-                .hint("use a smaller window, `padding(Padding::Same)`, or fewer layers that shrink the image"))
-        }
-    }
+/// How often a window fits onto an axis of `n` cells.
+pub(super) fn places(layer: &dyn Layer, n: usize, window: usize, stride: usize, dilation: usize, padding: Padding) -> Result<usize> {
+    Ok(Axis::new(&title(layer), n, window, stride, dilation, padding)?.output)
 }

@@ -115,3 +115,62 @@ impl Concat {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::testing::{check, float};
+
+    #[test]
+    fn along_every_axis() {
+        for axis in 0..3 {
+            let lengths = [2, 1, 4];
+            let inputs = lengths.map(|length| float(Shape::from([2, 3, 2]).with(axis, length)));
+            check(&format!("concat along {axis}"), &inputs, |x| Tensor::concat(&[&x[0], &x[1], &x[2]], axis as isize - 3))
+                .reference(|x| {
+                    let [outer, inner] = [[1, 6], [2, 2], [6, 1]][axis];
+                    let mut y = Vec::new();
+                    for o in 0..outer {
+                        for (x, length) in x.iter().zip(lengths) {
+                            y.extend_from_slice(&x[o * length * inner..][..length * inner]);
+                        }
+                    }
+                    y
+                })
+                .run();
+        }
+    }
+
+    #[test]
+    fn the_same_tensor_twice_gets_both_gradients() {
+        check("concat with itself", &[float([2, 2])], |x| Tensor::concat(&[&x[0], &x[0]], 0)).reference(|x| x[0].repeat(2)).run();
+    }
+
+    #[test]
+    fn more_inputs_than_bindings_and_empty_ones() {
+        for device in [Some(Device::cpu()), crate::testing::gpu("concat of many")].iter().flatten() {
+            let parts: Vec<Tensor> =
+                (0..20u32).map(|i| Tensor::new(device, [1, i as usize % 3], &vec![i; i as usize % 3]).unwrap()).collect();
+            let y = Tensor::concat(&parts.iter().collect::<Vec<_>>(), -1).unwrap();
+            let want: Vec<u32> = (0..20).flat_map(|i| vec![i; i as usize % 3]).collect();
+            assert_eq!(y.to_vec::<u32>().unwrap(), want);
+        }
+        let x = Tensor::new(&Device::cpu(), [1], &[1u8]).unwrap();
+        assert_eq!(Tensor::concat(&[&x, &x, &x], 0).unwrap().to_vec::<u8>().unwrap(), [1, 1, 1]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let cpu = Device::cpu();
+        let a = Tensor::new(&cpu, [1, 2], &[0f32; 2]).unwrap();
+        let b = Tensor::new(&cpu, [1, 3], &[0f32; 3]).unwrap();
+        let c = Tensor::new(&cpu, [2], &[0f32; 2]).unwrap();
+        let d = Tensor::new(&cpu, [1, 2], &[0u32; 2]).unwrap();
+        assert!(matches!(Tensor::concat(&[], 0), Err(Error::Argument { .. })));
+        assert!(matches!(Tensor::concat(&[&a, &b], 2), Err(Error::Argument { .. })));
+        assert!(matches!(Tensor::concat(&[&a, &b], 0), Err(Error::Shape { .. })));
+        assert!(matches!(Tensor::concat(&[&a, &c], 0), Err(Error::Shape { .. })));
+        assert!(matches!(Tensor::concat(&[&a, &d], 0), Err(Error::DType { .. })));
+    }
+}

@@ -183,22 +183,63 @@ mod tests {
     use super::*;
     use crate::device::Device;
     use crate::record::GradientTape;
+    use crate::testing::{check, float, gpu, index};
+
+    #[test]
+    fn rows_and_gradients() {
+        for (data, indices) in [(vec![7, 3], vec![12]), (vec![5], vec![2, 3]), (vec![4, 2, 2], vec![]), (vec![1, 4], vec![9])] {
+            let (rows, row) = (data[0], data[1..].iter().product::<usize>());
+            check(&format!("gather {indices:?} from {data:?}"), &[float(data), index(indices, rows as u32)], |x| x[0].gather(&x[1]))
+                .reference(|x| x[1].iter().flat_map(|i| x[0][*i as usize * row..][..row].to_vec()).collect())
+                .terms(12)
+                .run();
+        }
+    }
 
     #[test]
     fn rows_of_every_type() {
         fn rows<T: Element>(data: [T; 6]) {
-            let cpu = Device::cpu();
-            let indices = Tensor::new(&cpu, [2, 2], &[2u32, 0, 1, 2]).unwrap();
-            let y = Tensor::new(&cpu, [3, 2], &data).unwrap().gather(&indices).unwrap();
-            assert_eq!(&y.shape()[..], [2, 2, 2]);
-            let [a, b, c, d, e, f] = data;
-            assert_eq!(y.to_vec::<T>().unwrap(), [e, f, a, b, c, d, e, f]);
+            let device = if T::DTYPE == DType::F64 { None } else { gpu("gather of every type") };
+            for device in [Some(Device::cpu()), device].iter().flatten() {
+                let indices = Tensor::new(device, [2, 2], &[2u32, 0, 1, 2]).unwrap();
+                let y = Tensor::new(device, [3, 2], &data).unwrap().gather(&indices).unwrap();
+                assert_eq!(&y.shape()[..], [2, 2, 2]);
+                let [a, b, c, d, e, f] = data;
+                assert_eq!(y.to_vec::<T>().unwrap(), [e, f, a, b, c, d, e, f]);
+            }
         }
         rows([1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
         rows([1.0f64, 2.0, 3.0, 4.0, 5.0, 6.0]);
         rows([1u32, 2, 3, 4, 5, 6]);
         rows([1i32, -2, 3, 4, 5, 6]);
         rows([1u8, 2, 3, 4, 5, 255]);
+    }
+
+    #[test]
+    fn bytes_of_any_width() {
+        let Some(gpu) = gpu("gather of bytes") else { return };
+        let rows = 9;
+        for row in [1, 2, 3, 4, 5, 7, 8, 28] {
+            let data: Vec<u8> = (0..rows * row).map(|i| (i * 37 % 251) as u8).collect();
+            for positions in [1usize, 2, 3, 5, 64] {
+                let indices: Vec<u32> = (0..positions).map(|p| (p * 5 % rows) as u32).collect();
+                let y = Tensor::new(&gpu, [rows, row], &data).unwrap().gather(&Tensor::new(&gpu, [positions], &indices).unwrap()).unwrap();
+                let want: Vec<u8> = indices.iter().flat_map(|&i| data[i as usize * row..][..row].to_vec()).collect();
+                assert_eq!(y.to_vec::<u8>().unwrap(), want, "{positions} rows of {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_outside_shows_on_a_gpu() {
+        let Some(gpu) = gpu("gather outside the data") else { return };
+        let indices = Tensor::new(&gpu, [3], &[1u32, 2, u32::MAX]).unwrap();
+        let y = Tensor::new(&gpu, [2, 1], &[5f32, 6.0]).unwrap().gather(&indices).unwrap().to_vec::<f32>().unwrap();
+        assert!(y.len() == 3 && y[0] == 6.0 && y[1].is_nan() && y[2].is_nan(), "{y:?}");
+        let y = Tensor::new(&gpu, [2, 1], &[5i32, 6]).unwrap().gather(&indices).unwrap();
+        assert_eq!(y.to_vec::<i32>().unwrap(), [6, 0, 0]);
+        let y = Tensor::new(&gpu, [2, 3], &[5u8; 6]).unwrap().gather(&indices).unwrap();
+        assert_eq!(y.to_vec::<u8>().unwrap(), [5, 5, 5, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -234,12 +275,13 @@ mod tests {
 
     #[test]
     fn nothing_gathered_is_nothing() {
-        let cpu = Device::cpu();
-        let data = Tensor::new(&cpu, [3, 2], &[0f32; 6]).unwrap();
-        let tape = GradientTape::new();
-        tape.watch(&data);
-        let y = data.gather(&Tensor::new::<u32>(&cpu, [0], &[]).unwrap()).unwrap();
-        assert_eq!(y.to_vec::<f32>().unwrap(), []);
-        assert_eq!(tape.gradient(&y, [&data]).unwrap().get(0).unwrap().to_vec::<f32>().unwrap(), [0.0; 6]);
+        for device in [Some(Device::cpu()), gpu("gather of nothing")].iter().flatten() {
+            let data = Tensor::new(device, [3, 2], &[0f32; 6]).unwrap();
+            let tape = GradientTape::new();
+            tape.watch(&data);
+            let y = data.gather(&Tensor::new::<u32>(device, [0], &[]).unwrap()).unwrap();
+            assert!(y.to_vec::<f32>().unwrap().is_empty());
+            assert_eq!(tape.gradient(&y, [&data]).unwrap().get(0).unwrap().to_vec::<f32>().unwrap(), [0.0; 6]);
+        }
     }
 }

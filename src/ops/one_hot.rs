@@ -93,13 +93,15 @@ mod tests {
 
     #[test]
     fn one_where_the_label_is() {
-        let labels = Tensor::new(&Device::cpu(), [2, 2], &[2u32, 0, 3, u32::MAX]).unwrap();
         let expected = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let y = labels.one_hot(3).unwrap();
-        assert_eq!(&y.shape()[..], [2, 2, 3]);
-        assert_eq!(y.to_vec::<f32>().unwrap(), expected.map(|v| v as f32));
-        assert_eq!(labels.one_hot_as(3, DType::F64).unwrap().to_vec::<f64>().unwrap(), expected);
-        assert_eq!(labels.one_hot(0).unwrap().to_vec::<f32>().unwrap(), []);
+        let labels = |device: &Device| Tensor::new(device, [2, 2], &[2u32, 0, 3, u32::MAX]).unwrap();
+        for device in [Some(Device::cpu()), crate::testing::gpu("one_hot")].iter().flatten() {
+            let y = labels(device).one_hot(3).unwrap();
+            assert_eq!(&y.shape()[..], [2, 2, 3]);
+            assert_eq!(y.to_vec::<f32>().unwrap(), expected.map(|v| v as f32));
+            assert!(labels(device).one_hot(0).unwrap().to_vec::<f32>().unwrap().is_empty());
+        }
+        assert_eq!(labels(&Device::cpu()).one_hot_as(3, DType::F64).unwrap().to_vec::<f64>().unwrap(), expected);
     }
 
     #[test]

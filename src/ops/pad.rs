@@ -93,7 +93,8 @@ impl Op for Pad {
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
-        let inside: Vec<_> = self.around.iter().zip(cx.inputs[0].shape().iter()).map(|(&(before, _), length)| before..before + length).collect();
+        let inside: Vec<_> =
+            self.around.iter().zip(cx.inputs[0].shape().iter()).map(|(&(before, _), length)| before..before + length).collect();
         Ok(vec![cx.when(0, || cx.dy().slice(&inside))?])
     }
 
@@ -173,4 +174,60 @@ fn source_row(outer: &[Axis], mut row: usize) -> Option<usize> {
         stride *= axis.inside;
     }
     Some(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::testing::{check, float};
+
+    #[test]
+    fn frames_around_three_axes() {
+        let cases: [&[(usize, usize)]; 6] =
+            [&[(1, 2)], &[(0, 0), (2, 0)], &[(1, 1), (0, 3), (2, 1)], &[(0, 0), (0, 0), (0, 1)], &[(1, 0), (0, 0), (1, 0)], &[]];
+        for around in cases {
+            check(&format!("pad {around:?}"), &[float([2, 3, 4])], |x| x[0].pad(around, -1.5))
+                .reference(|x| {
+                    let of = |axis: usize| around.get(axis).copied().unwrap_or((0, 0));
+                    let inside = |at: usize, axis: usize, length: usize| at.checked_sub(of(axis).0).filter(|a| *a < length);
+                    let mut y = Vec::new();
+                    for i in 0..2 + of(0).0 + of(0).1 {
+                        for j in 0..3 + of(1).0 + of(1).1 {
+                            for k in 0..4 + of(2).0 + of(2).1 {
+                                y.push(match (inside(i, 0, 2), inside(j, 1, 3), inside(k, 2, 4)) {
+                                    (Some(i), Some(j), Some(k)) => x[0][(i * 3 + j) * 4 + k],
+                                    _ => -1.5,
+                                });
+                            }
+                        }
+                    }
+                    y
+                })
+                .run();
+        }
+    }
+
+    #[test]
+    fn whole_numbers_and_nothing() {
+        for device in [Some(Device::cpu()), crate::testing::gpu("pad of whole numbers")].iter().flatten() {
+            let x = Tensor::new(device, [1, 2], &[7i32, 8]).unwrap();
+            assert_eq!(x.pad(&[(1, 0), (0, 1)], -3.0).unwrap().to_vec::<i32>().unwrap(), [-3, -3, -3, 7, 8, -3]);
+            let x = Tensor::new::<u32>(device, [2, 0], &[]).unwrap();
+            assert_eq!(x.pad(&[(0, 1), (1, 0)], 4e9).unwrap().to_vec::<u32>().unwrap(), [4_000_000_000; 3]);
+            let x = Tensor::new(device, [1], &[1f32]).unwrap();
+            assert_eq!(x.pad(&[(1, 0)], f64::NEG_INFINITY).unwrap().to_vec::<f32>().unwrap(), [f32::NEG_INFINITY, 1.0]);
+        }
+        let x = Tensor::new(&Device::cpu(), [1], &[1u8]).unwrap();
+        assert_eq!(x.pad(&[(2, 1)], 255.0).unwrap().to_vec::<u8>().unwrap(), [255, 255, 1, 255]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let x = Tensor::new(&Device::cpu(), [1], &[1u8]).unwrap();
+        for value in [-1.0, 0.5, 256.0, f64::NAN] {
+            assert!(matches!(x.pad(&[(1, 1)], value), Err(Error::Argument { .. })), "{value}");
+        }
+        assert!(matches!(x.pad(&[(1, 1), (1, 1)], 0.0), Err(Error::Argument { .. })));
+    }
 }

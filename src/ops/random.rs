@@ -135,7 +135,10 @@ fn check_state(op: &str, inputs: &[Spec]) -> Result<()> {
     if state.dtype != DType::U32 {
         return Err(Error::dtype(op, "a u32 state", state.dtype));
     }
-    state.shape.dims::<1>(op).and_then(|[words]| if words == 4 { Ok(()) } else { Err(Error::shape(op, "a state of 4 words", &state.shape)) })
+    state
+        .shape
+        .dims::<1>(op)
+        .and_then(|[words]| if words == 4 { Ok(()) } else { Err(Error::shape(op, "a state of 4 words", &state.shape)) })
 }
 
 impl Op for Random {

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn empty_tensors_have_shapes_too() {
         let x = counting(&[0, 3]);
-        assert_eq!(x.reshape([3, 0]).unwrap().to_vec::<f32>().unwrap(), []);
+        assert!(x.reshape([3, 0]).unwrap().to_vec::<f32>().unwrap().is_empty());
         assert_eq!(&x.reshape_infer(&[-1, 3]).unwrap().shape()[..], [0, 3]);
     }
 }

@@ -73,3 +73,49 @@ impl Op for Slice {
         self.strided(launch.input_shape(0), launch.output_shape(0)).gpu("slice", launch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::testing::{check, float};
+
+    #[test]
+    fn boxes_of_three_axes() {
+        let cases: [&[Range<usize>]; 6] = [&[1..3], &[0..4, 2..3], &[1..2, 0..5, 1..3], &[0..4, 1..4, 0..3], &[2..2], &[0..4, 0..5, 2..3]];
+        for ranges in cases {
+            check(&format!("slice {ranges:?}"), &[float([4, 5, 3])], |x| x[0].slice(ranges))
+                .reference(|x| {
+                    let of = |axis: usize, length: usize| ranges.get(axis).cloned().unwrap_or(0..length);
+                    let mut y = Vec::new();
+                    for i in of(0, 4) {
+                        for j in of(1, 5) {
+                            y.extend(of(2, 3).map(|k| x[0][(i * 5 + j) * 3 + k]));
+                        }
+                    }
+                    y
+                })
+                .run();
+        }
+    }
+
+    #[test]
+    fn whole_numbers() {
+        for device in [Some(Device::cpu()), crate::testing::gpu("slice of whole numbers")].iter().flatten() {
+            let x = Tensor::new(device, [2, 3], &[1i32, -2, 3, 4, 5, -6]).unwrap();
+            assert_eq!(x.slice(&[0..2, 1..3]).unwrap().to_vec::<i32>().unwrap(), [-2, 3, 5, -6]);
+            assert_eq!(x.slice(&[]).unwrap().id(), x.id());
+        }
+        let x = Tensor::new(&Device::cpu(), [5], &[1u8, 2, 3, 4, 5]).unwrap();
+        assert_eq!(x.slice(&[1..4]).unwrap().to_vec::<u8>().unwrap(), [2, 3, 4]);
+    }
+
+    #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "it must be refused")]
+    fn ranges_outside_are_refused() {
+        let x = Tensor::new(&Device::cpu(), [2, 3], &[0f32; 6]).unwrap();
+        for ranges in [&[0..3][..], &[0..2, 2..1], &[0..2, 0..3, 0..1]] {
+            assert!(matches!(x.slice(ranges), Err(Error::Argument { .. })), "{ranges:?}");
+        }
+    }
+}

@@ -68,3 +68,71 @@ impl Op for Transpose {
         self.strided(launch.input_shape(0)).gpu("transpose", launch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::testing::{check, float};
+
+    /// Every element is looked up by its coordinates, axis by axis.
+    fn naive(dims: &[usize], axes: &[usize], x: &[f64]) -> Vec<f64> {
+        let out: Vec<usize> = axes.iter().map(|&a| dims[a]).collect();
+        (0..x.len())
+            .map(|mut i| {
+                let mut at = vec![0; dims.len()];
+                for k in (0..out.len()).rev() {
+                    at[axes[k]] = i % out[k];
+                    i /= out[k];
+                }
+                x[at.iter().zip(dims).fold(0, |index, (a, d)| index * d + a)]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_order_of_axes() {
+        let cases: [(&[usize], &[usize]); 9] = [
+            (&[5, 7], &[1, 0]),
+            (&[2, 3, 4], &[0, 2, 1]),
+            (&[2, 3, 4], &[2, 1, 0]),
+            (&[2, 3, 4], &[1, 2, 0]),
+            (&[2, 5, 3, 4], &[0, 2, 1, 3]),
+            (&[2, 3, 3, 2], &[0, 3, 1, 2]),
+            (&[1, 3, 1, 2], &[3, 2, 1, 0]),
+            (&[2, 1, 2, 3, 2, 2], &[5, 3, 1, 4, 2, 0]),
+            (&[6], &[0]),
+        ];
+        for (dims, axes) in cases {
+            check(&format!("transpose {dims:?} {axes:?}"), &[float(dims)], |x| x[0].transpose(axes))
+                .reference(|x| naive(dims, axes, &x[0]))
+                .run();
+        }
+    }
+
+    #[test]
+    fn whole_numbers_and_large_and_empty_tensors() {
+        let devices = [Some(Device::cpu()), crate::testing::gpu("transpose of whole numbers")];
+        for device in devices.iter().flatten() {
+            // Beyond one task and beyond 65 535 workgroups of 64.
+            let (rows, columns) = (2053, 2048);
+            let data: Vec<u32> = (0..rows * columns).collect();
+            let x = Tensor::new(device, [rows as usize, columns as usize], &data).unwrap();
+            let y = x.transpose(&[1, 0]).unwrap().to_vec::<u32>().unwrap();
+            let wrong = (0..y.len() as u32).find(|&i| y[i as usize] != i % rows * columns + i / rows);
+            assert_eq!((y.len(), wrong), (data.len(), None));
+            let none = Tensor::new::<i32>(device, [3, 0, 2], &[]).unwrap().transpose(&[2, 0, 1]).unwrap();
+            assert_eq!((&none.shape()[..], none.to_vec::<i32>().unwrap()), (&[2, 3, 0][..], vec![]));
+        }
+        let bytes = Tensor::new(&Device::cpu(), [2, 2], &[1u8, 2, 3, 4]).unwrap();
+        assert_eq!(bytes.transpose(&[1, 0]).unwrap().to_vec::<u8>().unwrap(), [1, 3, 2, 4]);
+    }
+
+    #[test]
+    fn axes_must_be_an_order() {
+        let x = Tensor::new(&Device::cpu(), [1, 2], &[1f32, 2.0]).unwrap();
+        for axes in [&[0, 0][..], &[0], &[1, 2], &[0, 1, 2]] {
+            assert!(matches!(x.transpose(axes), Err(Error::Argument { .. })), "{axes:?}");
+        }
+    }
+}

@@ -6,9 +6,12 @@
 
 mod check;
 mod compare;
+mod shaders;
 
 pub use check::{Check, Input, check, float, floats, index, values};
 pub use compare::{close, same_bits};
+pub use shaders::shaders_of;
+pub(crate) use shaders::{observe, observing};
 
 use crate::device::gpu::GpuOptions;
 use crate::device::{Device, adapters};

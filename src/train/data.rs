@@ -111,7 +111,7 @@ impl Samples {
     }
 
     /// Every number as f64.
-    pub(super) fn numbers(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+    pub fn numbers(&self) -> Box<dyn Iterator<Item = f64> + '_> {
         fn read<'a, T: bytemuck::AnyBitPattern + Into<f64>>(bytes: &'a [u8]) -> Box<dyn Iterator<Item = f64> + 'a> {
             Box::new(bytes.chunks_exact(size_of::<T>()).map(|b| bytemuck::pod_read_unaligned::<T>(b).into()))
         }
@@ -164,6 +164,14 @@ impl<T: Number, S: ndarray::Data<Elem = T>, D: Dimension> IntoSamples for &Array
             Some(numbers) => Samples::new(self.shape(), numbers),
             None => Samples::new(self.shape(), &self.iter().copied().collect::<Vec<T>>()),
         }
+    }
+}
+
+impl IntoSamples for &Dataset {
+    /// The pixels as bytes, `[n, height, width, channels]`.
+    fn into_samples(self) -> Result<Samples> {
+        let [height, width, channels] = self.shape;
+        Samples::new([self.len(), height, width, channels], &self.images)
     }
 }
 
@@ -242,8 +250,7 @@ impl<X: IntoSamples, Y: IntoSamples> IntoData for (X, Y) {
 impl IntoData for &Dataset {
     /// The pixels as bytes, `[n, height, width, channels]`: a [`Rescaling`](crate::layers::Rescaling) layer brings them into 0 to 1.
     fn into_data(self) -> Result<Data> {
-        let [height, width, channels] = self.shape;
-        Data::new(Samples::new([self.len(), height, width, channels], &self.images)?, &self.labels)
+        Data::new(self, &self.labels)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// The metric of this name, or the loss.
-    pub fn get(&self, name: &str) -> Option<f64> {
+    pub fn metric(&self, name: &str) -> Option<f64> {
         if name == "loss" { Some(self.loss) } else { self.metrics.iter().find(|(n, _)| n == name).map(|(_, value)| *value) }
     }
 }

@@ -5,11 +5,11 @@ use super::evaluate::Evaluator;
 use super::feed::{self, Feed};
 use super::history::History;
 use super::progress::{self, Progress, Verbose};
-use super::shuffle::permutation;
 use super::step::{self, Sums, Totals};
 use super::{compiled, diagnose};
 use crate::error::{Error, Result};
 use crate::models::Sequential;
+use crate::ops::random::host;
 use crate::record::Function;
 use crate::tensor::Tensor;
 
@@ -88,6 +88,11 @@ fn check(data: &Data, options: &Fit) -> Result<()> {
     Ok(())
 }
 
+/// The order of samples in an epoch. Its numbers are from far behind those that weights start from.
+fn shuffled(count: usize, seed: u64, epoch: usize) -> Vec<u32> {
+    host::permutation(count, seed, 1 << 63 | epoch as u64)
+}
+
 /// A call of `fit` that goes on.
 struct Fitting<'a> {
     model: &'a Sequential,
@@ -116,8 +121,7 @@ impl<'a> Fitting<'a> {
         let mut history = History::default();
         for epoch in options.initial_epoch..options.epochs {
             progress::epoch_head(options.verbose, epoch, options.epochs);
-            let seed = self.model.seed_value();
-            let order = options.shuffle.then(|| permutation(self.feed.data().count(), seed, epoch));
+            let order = options.shuffle.then(|| shuffled(self.feed.data().count(), self.model.seed_value(), epoch));
             self.feed.start(order)?;
             self.totals.reset()?;
             let progress = Progress::new(options.verbose, self.feed.steps());

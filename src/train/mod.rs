@@ -8,7 +8,6 @@ mod feed;
 mod fit;
 mod history;
 mod progress;
-mod shuffle;
 mod step;
 
 pub use data::{Data, IntoData, IntoSamples, Number, Samples};

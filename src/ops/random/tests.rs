@@ -120,14 +120,35 @@ fn draws_are_those_of_the_host_whatever_their_shape() {
 }
 
 #[test]
+fn a_gpu_draws_the_same_bits() {
+    let Some(gpu) = crate::testing::gpu("random draws") else { return };
+    let there = SeedGenerator::new(&gpu, u64::MAX - 5).unwrap();
+    let here = generator(u64::MAX - 5);
+    for n in [0usize, 1, 2, 999, 200_001] {
+        let bits = |x: Result<Tensor>| x.unwrap().to_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let same = |a: Vec<u32>, b: Vec<u32>| assert_eq!((a.len(), a.iter().zip(&b).position(|(a, b)| a != b)), (n, None));
+        same(bits(there.normal([n])), bits(here.normal([n])));
+        same(bits(there.uniform([n])), bits(here.uniform([n])));
+        for p in [0.0, 0.3, 1.0] {
+            same(bits(there.bernoulli([n], p)), bits(here.bernoulli([n], p)));
+        }
+    }
+    let state = |g: &SeedGenerator| g.state().value().unwrap().to_vec::<u32>().unwrap();
+    assert_eq!(state(&there), state(&here));
+    assert!(there.uniform_as([1], DType::F64).and_then(|x| x.to_vec::<f64>()).is_err());
+}
+
+#[test]
 fn the_count_of_draws_carries() {
-    let g = generator(9);
-    g.state().assign(&Tensor::new(&Device::cpu(), [4], &[9, 0, u32::MAX, 0]).unwrap()).unwrap();
-    let a = g.uniform([4]).unwrap();
-    assert_eq!(g.state().value().unwrap().to_vec::<u32>().unwrap(), [9, 0, 0, 1]);
-    let b = g.uniform([4]).unwrap().to_vec::<f32>().unwrap();
-    assert_eq!(b, [0, 1, 2, 3].map(|i| host::uniform(9, 1 << 32, i)));
-    assert_ne!(a.to_vec::<f32>().unwrap(), b);
+    for device in [Some(Device::cpu()), crate::testing::gpu("the count of draws")].iter().flatten() {
+        let g = SeedGenerator::new(device, 9).unwrap();
+        g.state().assign(&Tensor::new(device, [4], &[9, 0, u32::MAX, 0]).unwrap()).unwrap();
+        let a = g.uniform([4]).unwrap();
+        assert_eq!(g.state().value().unwrap().to_vec::<u32>().unwrap(), [9, 0, 0, 1]);
+        let b = g.uniform([4]).unwrap().to_vec::<f32>().unwrap();
+        assert_eq!(b, [0, 1, 2, 3].map(|i| host::uniform(9, 1 << 32, i)));
+        assert_ne!(a.to_vec::<f32>().unwrap(), b);
+    }
 }
 
 #[test]
@@ -142,10 +163,15 @@ fn streams_and_seeds_differ() {
 
 #[test]
 fn a_traced_function_draws_anew() {
-    let g = generator(4);
+    let devices = [Some(Device::cpu()), crate::testing::gpu("a traced draw")];
+    devices.iter().flatten().for_each(traced_draws);
+}
+
+fn traced_draws(device: &Device) {
+    let g = SeedGenerator::new(device, 4).unwrap();
     let inside = g.clone();
     let f = Function::new("draw", move |_: &[Tensor]| Ok(vec![inside.uniform([8])?]));
-    let x = Tensor::scalar(&Device::cpu(), 0.0f32).unwrap();
+    let x = Tensor::scalar(device, 0.0f32).unwrap();
     for draw in 0..4 {
         let y = f.call(&[&x]).unwrap()[0].to_vec::<f32>().unwrap();
         assert_eq!(y, (0..8).map(|i| host::uniform(4, draw, i)).collect::<Vec<_>>(), "replay {draw}");

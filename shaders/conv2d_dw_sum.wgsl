@@ -1,0 +1,18 @@
+// Adds up the parts of a kernel gradient, in order: src/ops/conv2d_dw.rs.
+const SIZE: u32 = 64u;
+
+struct Params { elements: u32, planes: u32 }
+@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(0) var<storage, read> parts: array<f32>;              // [planes, elements]
+@group(0) @binding(1) var<storage, read_write> dkernel: array<f32>;      // [elements]
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * 65535u + group.x) * SIZE + lane;
+    if (i >= p.elements) { return; }
+    var sum = 0.0;
+    for (var plane = 0u; plane < p.planes; plane++) {
+        sum += parts[plane * p.elements + i];
+    }
+    dkernel[i] = sum;
+}

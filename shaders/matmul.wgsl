@@ -1,0 +1,133 @@
+// Matrix product: its op, gradient, CPU kernel and tests are in src/ops/matmul.rs.
+// Every thread keeps 8 × 8 results in registers, as four 4 × 4 tiles, and reads what it needs itself: no workgroup memory, no barriers. The
+// columns of a WGSL matrix are here the rows of a tile, so a product of tiles stands the other way round.
+
+const WIDE: u32 = 8u; // threads side by side in a workgroup, 8 columns each
+const HIGH: u32 = 8u; // threads one below the other, 8 rows each
+
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    section: u32, // of k, that one workgroup sums over: a multiple of 4
+    tiles_n: u32,
+    tiles_m: u32,
+    batch: u32,
+    sections: u32,
+    a_step: u32, // from one matrix of the batch to the next; 0 where all share one
+    b_step: u32,
+}
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(1) @binding(0) var<uniform> p: Params;
+
+// Hook: element [m, k] of the first factor whose matrix starts at `base`.
+fn load_a(base: u32, m: u32, k: u32) -> f32 {
+    return a[base + m * p.k + k];
+}
+
+// Hook: element [k, n] of the second factor.
+fn load_b(base: u32, k: u32, n: u32) -> f32 {
+    return b[base + k * p.n + n];
+}
+
+// Hook: what becomes of a result before it is written.
+fn epilogue(v: f32, m: u32, n: u32) -> f32 {
+    return v;
+}
+
+fn row_a(base: u32, m: u32, k: u32) -> vec4<f32> {
+    // What lies beyond the last row is never written: any value will do.
+    let row = min(m, p.m - 1u);
+    return vec4<f32>(load_a(base, row, k), load_a(base, row, k + 1u), load_a(base, row, k + 2u), load_a(base, row, k + 3u));
+}
+
+fn tile_a(base: u32, m: u32, k: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(row_a(base, m, k), row_a(base, m + 1u, k), row_a(base, m + 2u, k), row_a(base, m + 3u, k));
+}
+
+fn row_b(base: u32, k: u32, n: u32) -> vec4<f32> {
+    let last = p.n - 1u;
+    return vec4<f32>(load_b(base, k, min(n, last)), load_b(base, k, min(n + 1u, last)), load_b(base, k, min(n + 2u, last)), load_b(base, k, min(n + 3u, last)));
+}
+
+fn tile_b(base: u32, k: u32, n: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(row_b(base, k, n), row_b(base, k + 1u, n), row_b(base, k + 2u, n), row_b(base, k + 3u, n));
+}
+
+// The product of a column of the first factor and a row of the second.
+fn outer(b: vec4<f32>, a: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(b * a.x, b * a.y, b * a.z, b * a.w);
+}
+
+fn column_a(base: u32, m: u32, k: u32) -> vec4<f32> {
+    let last = p.m - 1u;
+    return vec4<f32>(load_a(base, min(m, last), k), load_a(base, min(m + 1u, last), k), load_a(base, min(m + 2u, last), k), load_a(base, min(m + 3u, last), k));
+}
+
+fn write_row(base: u32, m: u32, n: u32, v: vec4<f32>) {
+    if (m >= p.m) {
+        return;
+    }
+    let at = base + m * p.n;
+    if (n < p.n) { y[at + n] = epilogue(v.x, m, n); }
+    if (n + 1u < p.n) { y[at + n + 1u] = epilogue(v.y, m, n + 1u); }
+    if (n + 2u < p.n) { y[at + n + 2u] = epilogue(v.z, m, n + 2u); }
+    if (n + 3u < p.n) { y[at + n + 3u] = epilogue(v.w, m, n + 3u); }
+}
+
+fn write_tile(base: u32, m: u32, n: u32, tile: mat4x4<f32>) {
+    write_row(base, m, n, tile[0]);
+    write_row(base, m + 1u, n, tile[1]);
+    write_row(base, m + 2u, n, tile[2]);
+    write_row(base, m + 3u, n, tile[3]);
+}
+
+@compute @workgroup_size(WIDE, HIGH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) lane: vec3<u32>) {
+    var number = group.y * 65535u + group.x;
+    let n0 = (number % p.tiles_n) * WIDE * 8u + lane.x * 4u;
+    number /= p.tiles_n;
+    let m0 = (number % p.tiles_m) * HIGH * 8u + lane.y * 4u;
+    number /= p.tiles_m;
+    if (number >= p.batch * p.sections || m0 >= p.m || n0 >= p.n) {
+        return;
+    }
+    let base_a = (number % p.batch) * p.a_step;
+    let base_b = (number % p.batch) * p.b_step;
+    let first = (number / p.batch) * p.section;
+    let last = min(first + p.section, p.k);
+    let m1 = m0 + HIGH * 4u;
+    let n1 = n0 + WIDE * 4u;
+    var y00 = mat4x4<f32>();
+    var y01 = mat4x4<f32>();
+    var y10 = mat4x4<f32>();
+    var y11 = mat4x4<f32>();
+    var k = first;
+    for (; k + 4u <= last; k += 4u) {
+        let a0 = tile_a(base_a, m0, k);
+        let a1 = tile_a(base_a, m1, k);
+        let b0 = tile_b(base_b, k, n0);
+        let b1 = tile_b(base_b, k, n1);
+        y00 += b0 * a0;
+        y01 += b1 * a0;
+        y10 += b0 * a1;
+        y11 += b1 * a1;
+    }
+    for (; k < last; k++) {
+        let a0 = column_a(base_a, m0, k);
+        let a1 = column_a(base_a, m1, k);
+        let b0 = row_b(base_b, k, n0);
+        let b1 = row_b(base_b, k, n1);
+        y00 += outer(b0, a0);
+        y01 += outer(b1, a0);
+        y10 += outer(b0, a1);
+        y11 += outer(b1, a1);
+    }
+    let base = number * p.m * p.n;
+    write_tile(base, m0, n0, y00);
+    write_tile(base, m0, n1, y01);
+    write_tile(base, m1, n0, y10);
+    write_tile(base, m1, n1, y11);
+}

@@ -1,0 +1,63 @@
+// The gradient of the maximum under a window: src/ops/max_pool2d.rs. Each cell gathers from the windows that it wins.
+const H: u32 = 24u;
+const W: u32 = 24u;
+const C: u32 = 64u;
+const OH: u32 = 12u;
+const OW: u32 = 12u;
+const KH: u32 = 2u;
+const KW: u32 = 2u;
+const SY: u32 = 2u;
+const SX: u32 = 2u;
+const FRONT_Y: u32 = 0u;
+const FRONT_X: u32 = 0u;
+
+struct Params { elements: u32 }
+@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(0) var<storage, read> x: array<f32>;             // [N, H, W, C]
+@group(0) @binding(1) var<storage, read> dy: array<f32>;            // [N, OH, OW, C]
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;      // [N, H, W, C]
+
+fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
+// Whether a later cell takes the window from the best so far: a NaN wins over numbers.
+fn beats(cell: f32, best: f32) -> bool { return cell > best || (is_nan(cell) && !is_nan(best)); }
+
+// Whether the cell at (iy, ix) is the winner of the window at (oy, ox): it beats every cell before it, and none after it beats it.
+fn wins(cell: f32, image: u32, iy: u32, ix: u32, oy: u32, ox: u32, channel: u32) -> bool {
+    for (var ky = 0u; ky < KH; ky++) {
+        let row = oy * SY + ky - FRONT_Y;
+        if (row >= H) { continue; }
+        for (var kx = 0u; kx < KW; kx++) {
+            let column = ox * SX + kx - FRONT_X;
+            if (column >= W || (row == iy && column == ix)) { continue; }
+            let other = x[((image * H + row) * W + column) * C + channel];
+            let before = row < iy || (row == iy && column < ix);
+            if (before && !beats(cell, other)) { return false; }
+            if (!before && beats(other, cell)) { return false; }
+        }
+    }
+    return true;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * 65535u + group.x) * 64u + lane;
+    if (i >= p.elements) { return; }
+    let channel = i % C;
+    let ix = i / C % W;
+    let iy = i / (C * W) % H;
+    let image = i / (C * W * H);
+    // The places whose window lies over this cell; with strides above the window there may be none.
+    let least_y = select(0u, (iy + FRONT_Y - KH) / SY + 1u, iy + FRONT_Y >= KH);
+    let least_x = select(0u, (ix + FRONT_X - KW) / SX + 1u, ix + FRONT_X >= KW);
+    let end_y = min((iy + FRONT_Y) / SY + 1u, OH);
+    let end_x = min((ix + FRONT_X) / SX + 1u, OW);
+    let cell = x[i];
+    var sum = 0.0;
+    for (var oy = least_y; oy < end_y; oy++) {
+        for (var ox = least_x; ox < end_x; ox++) {
+            if (wins(cell, image, iy, ix, oy, ox, channel)) { sum += dy[((image * OH + oy) * OW + ox) * C + channel]; }
+        }
+    }
+    dx[i] = sum;
+}

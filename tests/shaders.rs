@@ -1,0 +1,239 @@
+//! Every shader, as its file stands and as operations specialise it, through naga to SPIR-V, MSL and HLSL, within the limits that every adapter
+//! has. Needs no GPU.
+
+use gradus::device::gpu::Shader;
+use gradus::ops::conv2d::Conv2dParams;
+use gradus::ops::window::{Padding, Pool2dParams};
+use gradus::testing::shaders_of;
+use gradus::{DType, Device, GradientTape, Result, Tensor};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const MOST_STORAGE_BUFFERS: usize = 8;
+const MOST_THREADS: u32 = 256;
+const MOST_SHARED_BYTES: u32 = 16 << 10;
+
+/// What is wrong with a text.
+fn faults(text: &str) -> Result<(), String> {
+    let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .map_err(|e| format!("not valid: {}", e.emit_to_string(text)))?;
+    within_limits(&module)?;
+    spv::write_vec(&module, &info, &spv::Options::default(), None).map_err(|e| format!("SPIR-V: {e}"))?;
+    let options = msl::Options { fake_missing_bindings: true, ..Default::default() };
+    msl::write_string(&module, &info, &options, &msl::PipelineOptions::default()).map_err(|e| format!("MSL: {e}"))?;
+    let mut text = String::new();
+    let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+    let pipeline = hlsl::PipelineOptions::default();
+    hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None).map_err(|e| format!("HLSL: {e}"))?;
+    Ok(())
+}
+
+fn within_limits(module: &naga::Module) -> Result<(), String> {
+    let mut storage = 0;
+    let mut shared = 0;
+    for (_, variable) in module.global_variables.iter() {
+        match variable.space {
+            naga::AddressSpace::Storage { .. } => storage += 1,
+            naga::AddressSpace::WorkGroup => shared += module.types[variable.ty].inner.size(module.to_ctx()),
+            _ => {}
+        }
+    }
+    if storage > MOST_STORAGE_BUFFERS {
+        return Err(format!("{storage} storage buffers"));
+    }
+    if shared > MOST_SHARED_BYTES {
+        return Err(format!("{shared} bytes of workgroup memory"));
+    }
+    let [entry] = &module.entry_points[..] else { return Err(format!("{} entry points", module.entry_points.len())) };
+    let [x, y, z] = entry.workgroup_size;
+    if entry.name != "main" || x * y * z > MOST_THREADS {
+        return Err(format!("entry {} of {x}×{y}×{z} threads", entry.name));
+    }
+    Ok(())
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let entries = std::fs::read_dir(folder).expect("the folder of shaders");
+    let mut files: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).filter(|p| p.extension().is_some_and(|e| e == "wgsl")).collect();
+    files.sort();
+    assert!(files.len() > 10, "only {} shaders were found", files.len());
+    files
+}
+
+#[test]
+fn files_stand_by_themselves() {
+    let mut failures = Vec::new();
+    for path in files() {
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        if let Err(fault) = faults(&text) {
+            failures.push(format!("{}: {fault}", path.display()));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn files_name_their_op() {
+    for path in files() {
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let head = text.lines().next().unwrap_or_default();
+        let named = head.split_whitespace().find(|w| w.starts_with("src/ops/")).unwrap_or_default().trim_end_matches(['.', ',', ';', ':']);
+        let op = Path::new(env!("CARGO_MANIFEST_DIR")).join(named);
+        assert!(!named.is_empty() && op.exists(), "{}: its first line names no file of an op: {head}", path.display());
+        let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+        let source = if op.is_dir() { read_folder(&op) } else { std::fs::read_to_string(&op).expect("a readable file") };
+        assert!(source.contains(&format!("{stem}.wgsl")), "{named} does not use {stem}.wgsl");
+    }
+}
+
+fn read_folder(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder).expect("a folder");
+    files.filter_map(|f| std::fs::read_to_string(f.ok()?.path()).ok()).collect()
+}
+
+/// The faults must be found, or the tests above prove nothing.
+#[test]
+fn faults_are_found() {
+    let good = "@compute @workgroup_size(64) fn main() {}";
+    assert_eq!(faults(good), Ok(()));
+    let nine: String =
+        (0..9).map(|i| format!("@group(0) @binding({i}) var<storage, read_write> b{i}: array<f32>;\n")).collect::<String>() + good;
+    for bad in [
+        "@compute @workgroup_size(64) fn main() { let x: u32 = 1.0; }",
+        "@compute @workgroup_size(512) fn main() {}",
+        "var<workgroup> a: array<f32, 5000>; @compute @workgroup_size(64) fn main() { a[0] = 1.0; }",
+        "@compute @workgroup_size(64) fn other() {}",
+        nine.as_str(),
+    ] {
+        assert!(faults(bad).is_err(), "{bad}");
+    }
+}
+
+/// Forward, gradient, and gradient of the gradient of one computation on f32 inputs of these shapes.
+fn differentiate(shapes: &[&[usize]], f: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
+    let cpu = Device::cpu();
+    let inputs = shapes.iter().map(|s| Tensor::full(&cpu, *s, DType::F32, 0.5)).collect::<Result<Vec<_>>>()?;
+    let (outer, inner) = (GradientTape::new(), GradientTape::new());
+    inputs.iter().for_each(|x| {
+        outer.watch(x);
+        inner.watch(x);
+    });
+    let y = f(&inputs)?;
+    let first = inner.gradient(&y.square()?, &inputs)?.into_vec();
+    let mut total = y.sum_all()?;
+    for gradient in first.iter().flatten() {
+        total = total.add(&gradient.square()?.sum_all()?)?;
+    }
+    let second = outer.gradient(&total, &inputs)?.into_vec();
+    y.to_vec::<f32>()?;
+    first.iter().chain(&second).flatten().try_for_each(|g| g.to_vec::<f32>().map(|_| ()))
+}
+
+type Computation = (Vec<&'static [usize]>, Box<dyn Fn(&[Tensor]) -> Result<Tensor>>);
+
+fn floats() -> Vec<Computation> {
+    let mut all: Vec<Computation> = Vec::new();
+    let mut add = |shapes: &[&'static [usize]], f: fn(&[Tensor]) -> Result<Tensor>| all.push((shapes.to_vec(), Box::new(f)));
+    add(&[&[3, 5]], |x| x[0].tanh()?.sigmoid()?.softplus()?.erf()?.exp()?.log()?.sqrt()?.rsqrt()?.sin()?.cos()?.relu()?.abs());
+    add(&[&[3, 5], &[5], &[3, 1]], |x| x[0].mul(&x[1])?.div(&x[2])?.pow(&x[1])?.maximum(&x[2])?.minimum(&x[0])?.sub(&x[1]));
+    for axes in [&[0][..], &[1], &[0, 2], &[]] {
+        all.push((vec![&[3, 4, 5]], Box::new(move |x| x[0].sum(axes, false)?.square()?.add(&x[0].max(axes, false)?)?.sub(&x[0].min(axes, false)?))));
+    }
+    let mut add = |shapes: &[&'static [usize]], f: fn(&[Tensor]) -> Result<Tensor>| all.push((shapes.to_vec(), Box::new(f)));
+    add(&[&[70_000]], |x| x[0].sum_all());
+    add(&[&[5, 7], &[7, 3]], |x| x[0].matmul(&x[1]));
+    add(&[&[8, 128], &[128, 64]], |x| x[0].matmul(&x[1]));
+    add(&[&[2, 5, 7], &[3, 7]], |x| x[0].matmul_with(&x[1], false, true));
+    add(&[&[7, 5], &[7, 3]], |x| x[0].matmul_with(&x[1], true, false));
+    add(&[&[4, 4096], &[4096, 4]], |x| x[0].matmul(&x[1]));
+    add(&[&[4, 10]], |x| x[0].softmax()?.add(&x[0].log_softmax()?));
+    add(&[&[4, 10], &[4, 10]], |x| x[0].softmax_crossentropy(&x[1]));
+    add(&[&[2, 3, 4]], |x| Tensor::concat(&[&x[0].transpose(&[2, 0, 1])?.slice(&[0..2, 0..2, 1..3])?.pad(&[(1, 0), (0, 1), (2, 2)], 1.0)?], 0));
+    add(&[&[2, 3], &[2, 1]], |x| Tensor::concat(&[&x[0], &x[1], &x[0], &x[1], &x[0], &x[1], &x[0], &x[1], &x[0]], 1));
+    for (kernel, params) in conv_cases() {
+        all.push((vec![&[2, 9, 8, 3], kernel], Box::new(move |x| x[0].conv2d(&x[1], params))));
+        all.push((vec![&[2, 9, 8, 8], if kernel[3] == 8 { &[3, 3, 8, 8] } else { &[1, 1, 8, 5] }], Box::new(move |x| x[0].conv2d(&x[1], params))));
+    }
+    for (size, strides, padding) in [([2, 2], [2, 2], Padding::Valid), ([3, 3], [2, 2], Padding::Same), ([3, 2], [1, 1], Padding::Valid)] {
+        let params = Pool2dParams { size, strides, padding };
+        all.push((vec![&[2, 7, 6, 3]], Box::new(move |x| x[0].max_pool2d(params)?.add(&x[0].avg_pool2d(params)?))));
+    }
+    all
+}
+
+fn conv_cases() -> Vec<(&'static [usize], Conv2dParams)> {
+    let mut cases = Vec::new();
+    for padding in [Padding::Valid, Padding::Same] {
+        for (strides, dilation) in [([1, 1], [1, 1]), ([2, 1], [1, 1]), ([1, 1], [2, 2])] {
+            for kernel in [&[3, 3, 3, 8][..], &[2, 3, 3, 5]] {
+                cases.push((kernel, Conv2dParams { strides, padding, dilation }));
+            }
+        }
+    }
+    cases
+}
+
+fn indices() -> Result<()> {
+    let cpu = Device::cpu();
+    let labels = Tensor::new(&cpu, [4], &[0u32, 2, 1, 2])?;
+    differentiate(&[&[4, 5]], &|x| x[0].sparse_softmax_crossentropy(&labels))?;
+    differentiate(&[&[4, 5]], &|x| x[0].gather(&labels))?;
+    let run = |t: Result<Tensor>| t?.synchronize_for_test();
+    run(labels.one_hot(3))?;
+    run(labels.gather(&labels))?;
+    run(Tensor::zeros(&cpu, [4, 5])?.argmax(1))?;
+    run(Tensor::new(&cpu, [3, 5], &[7u8; 15])?.gather(&labels)?.cast(DType::F32))?;
+    run(labels.add(&labels)?.div(&labels)?.maximum(&labels)?.cast(DType::I32)?.neg())?;
+    run(labels.transpose(&[0])?.slice(&[1..3])?.pad(&[(1, 1)], 4.0))?;
+    let random = gradus::ops::random::SeedGenerator::new(&cpu, 1)?;
+    run(random.uniform([3]))?;
+    run(random.normal([3]))?;
+    run(random.bernoulli([3], 0.5))
+}
+
+trait Run {
+    fn synchronize_for_test(self) -> Result<()>;
+}
+
+impl Run for Tensor {
+    fn synchronize_for_test(self) -> Result<()> {
+        match self.dtype() {
+            DType::U32 => self.to_vec::<u32>().map(|_| ()),
+            DType::I32 => self.to_vec::<i32>().map(|_| ()),
+            DType::U8 => self.to_vec::<u8>().map(|_| ()),
+            _ => self.to_vec::<f32>().map(|_| ()),
+        }
+    }
+}
+
+#[test]
+fn every_specialisation_is_valid_everywhere() {
+    let mut texts: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut collect = |shaders: Result<Vec<Shader>>| {
+        texts.extend(shaders.expect("the computation and its launches").into_iter().map(|s| (s.name().to_string(), s.text().to_string())));
+    };
+    for (shapes, f) in floats() {
+        collect(shaders_of(|| differentiate(&shapes, &f)));
+    }
+    collect(shaders_of(indices));
+    let mut failures: Vec<String> = Vec::new();
+    for (name, text) in &texts {
+        if let Err(fault) = faults(text) {
+            failures.push(format!("{name}: {fault}\n{text}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    println!("{} shader texts", texts.len());
+    // Every file must have been met: a shader that no computation here reaches is not tested.
+    let met = |path: &Path| {
+        let head = std::fs::read_to_string(path).expect("a readable file").lines().next().unwrap_or_default().to_string();
+        texts.iter().any(|(_, text)| text.starts_with(&head))
+    };
+    let missed: Vec<PathBuf> = files().into_iter().filter(|path| !met(path)).collect();
+    assert!(missed.is_empty(), "no computation here uses {missed:?}");
+}
