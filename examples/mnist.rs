@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     let fit = Fit { epochs, batch_size: options.batch_size, record_steps: 20, ..Fit::default() };
     let history = model.fit(&data.train, fit)?;
     let train_seconds = start.elapsed().as_secs_f64();
-    let test = model.evaluate(&data.test, Evaluate { batch_size: 128, ..Evaluate::default() })?;
+    let test = model.evaluate(&data.test)?;
     let accuracy = test.metric("accuracy").unwrap_or(f64::NAN);
     println!("\ntest accuracy {:.2} %, test loss {:.4}, after {train_seconds:.1} s of training on {device}", 100.0 * accuracy, test.loss);
     ensure!(accuracy.is_finite(), "the accuracy is no number");

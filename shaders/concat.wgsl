@@ -15,5 +15,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (i >= p.elements) {
         return;
     }
-    y[(i / p.row) * p.out_row + p.offset + i % p.row] = x[i];
+    let outer = i / p.row;
+    y[outer * p.out_row + p.offset + (i - outer * p.row)] = x[i];
 }

@@ -1,6 +1,6 @@
 // Matrix product: its op, gradient, CPU kernel and tests are in src/ops/matmul.rs.
-// Every thread keeps 8 × 8 results in registers, as four 4 × 4 tiles, and reads what it needs itself: no workgroup memory, no barriers. The
-// columns of a WGSL matrix are here the rows of a tile, so a product of tiles stands the other way round.
+// Every thread keeps 8 × 8 results in registers, as four 4 × 4 tiles, and reads what it needs itself: no workgroup memory, no barriers. A WGSL
+// matrix is made of columns; here they are the rows of a tile, so a product of tiles stands the other way round.
 
 const WIDE: u32 = 8u; // threads side by side in a workgroup, 8 columns each
 const HIGH: u32 = 8u; // threads one below the other, 8 rows each
@@ -9,7 +9,7 @@ struct Params {
     m: u32,
     n: u32,
     k: u32,
-    section: u32, // of k, that one workgroup sums over: a multiple of 4
+    section: u32, // of k, that one thread sums over: a multiple of 4
     tiles_n: u32,
     tiles_m: u32,
     batch: u32,
@@ -17,19 +17,19 @@ struct Params {
     a_step: u32, // from one matrix of the batch to the next; 0 where all share one
     b_step: u32,
 }
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(1) @binding(0) var<uniform> p: Params;
 
-// Hook: element [m, k] of the first factor whose matrix starts at `base`.
-fn load_a(base: u32, m: u32, k: u32) -> f32 {
-    return a[base + m * p.k + k];
+// Hook: where element [m, k] of the first factor is, in a matrix that starts at `base`.
+fn place_a(base: u32, m: u32, k: u32) -> u32 {
+    return base + m * p.k + k;
 }
 
-// Hook: element [k, n] of the second factor.
-fn load_b(base: u32, k: u32, n: u32) -> f32 {
-    return b[base + k * p.n + n];
+// Hook: where element [k, n] of the second factor is.
+fn place_b(base: u32, k: u32, n: u32) -> u32 {
+    return base + k * p.n + n;
 }
 
 // Hook: what becomes of a result before it is written.
@@ -37,44 +37,64 @@ fn epilogue(v: f32, m: u32, n: u32) -> f32 {
     return v;
 }
 
-fn row_a(base: u32, m: u32, k: u32) -> vec4<f32> {
-    // What lies beyond the last row is never written: any value will do.
-    let row = min(m, p.m - 1u);
-    return vec4<f32>(load_a(base, row, k), load_a(base, row, k + 1u), load_a(base, row, k + 2u), load_a(base, row, k + 3u));
+// What lies beyond the last row or column is never written: there, any value will do, and the last one's is read.
+fn load_a(base: u32, m: u32, k: u32) -> f32 {
+    let at = place_a(base, min(m, p.m - 1u), k);
+    return a[at / 4u][at % 4u];
 }
 
+fn load_b(base: u32, k: u32, n: u32) -> f32 {
+    let at = place_b(base, k, min(n, p.n - 1u));
+    return b[at / 4u][at % 4u];
+}
+
+fn row_a(base: u32, m: u32, k: u32) -> vec4<f32> {
+    return vec4<f32>(load_a(base, m, k), load_a(base, m, k + 1u), load_a(base, m, k + 2u), load_a(base, m, k + 3u));
+}
+
+fn column_a(base: u32, m: u32, k: u32) -> vec4<f32> {
+    return vec4<f32>(load_a(base, m, k), load_a(base, m + 1u, k), load_a(base, m + 2u, k), load_a(base, m + 3u, k));
+}
+
+fn row_b(base: u32, k: u32, n: u32) -> vec4<f32> {
+    return vec4<f32>(load_b(base, k, n), load_b(base, k, n + 1u), load_b(base, k, n + 2u), load_b(base, k, n + 3u));
+}
+
+// For the two hooks below: four rows in memory from [row, column] on, in whole vectors, where rows are `length` long, a multiple of 4.
+fn four_a(base: u32, row: u32, column: u32, length: u32, last: u32) -> mat4x4<f32> {
+    let at = vec4<u32>(base + column) + min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(last)) * length;
+    return mat4x4<f32>(a[at.x / 4u], a[at.y / 4u], a[at.z / 4u], a[at.w / 4u]);
+}
+
+fn four_b(base: u32, row: u32, column: u32, length: u32, last: u32) -> mat4x4<f32> {
+    let at = vec4<u32>(base + column) + min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(last)) * length;
+    return mat4x4<f32>(b[at.x / 4u], b[at.y / 4u], b[at.z / 4u], b[at.w / 4u]);
+}
+
+// Hook: rows m.. and columns k.. of the first factor.
 fn tile_a(base: u32, m: u32, k: u32) -> mat4x4<f32> {
     return mat4x4<f32>(row_a(base, m, k), row_a(base, m + 1u, k), row_a(base, m + 2u, k), row_a(base, m + 3u, k));
 }
 
-fn row_b(base: u32, k: u32, n: u32) -> vec4<f32> {
-    let last = p.n - 1u;
-    return vec4<f32>(load_b(base, k, min(n, last)), load_b(base, k, min(n + 1u, last)), load_b(base, k, min(n + 2u, last)), load_b(base, k, min(n + 3u, last)));
-}
-
+// Hook: rows k.. and columns n.. of the second factor.
 fn tile_b(base: u32, k: u32, n: u32) -> mat4x4<f32> {
     return mat4x4<f32>(row_b(base, k, n), row_b(base, k + 1u, n), row_b(base, k + 2u, n), row_b(base, k + 3u, n));
 }
 
-// The product of a column of the first factor and a row of the second.
+// A column of the first factor times a row of the second.
 fn outer(b: vec4<f32>, a: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(b * a.x, b * a.y, b * a.z, b * a.w);
-}
-
-fn column_a(base: u32, m: u32, k: u32) -> vec4<f32> {
-    let last = p.m - 1u;
-    return vec4<f32>(load_a(base, min(m, last), k), load_a(base, min(m + 1u, last), k), load_a(base, min(m + 2u, last), k), load_a(base, min(m + 3u, last), k));
 }
 
 fn write_row(base: u32, m: u32, n: u32, v: vec4<f32>) {
     if (m >= p.m) {
         return;
     }
-    let at = base + m * p.n;
-    if (n < p.n) { y[at + n] = epilogue(v.x, m, n); }
-    if (n + 1u < p.n) { y[at + n + 1u] = epilogue(v.y, m, n + 1u); }
-    if (n + 2u < p.n) { y[at + n + 2u] = epilogue(v.z, m, n + 2u); }
-    if (n + 3u < p.n) { y[at + n + 3u] = epilogue(v.w, m, n + 3u); }
+    let at = base + m * p.n + n;
+    if (n < p.n) { y[at] = epilogue(v.x, m, n); }
+    if (n + 1u < p.n) { y[at + 1u] = epilogue(v.y, m, n + 1u); }
+    if (n + 2u < p.n) { y[at + 2u] = epilogue(v.z, m, n + 2u); }
+    if (n + 3u < p.n) { y[at + 3u] = epilogue(v.w, m, n + 3u); }
 }
 
 fn write_tile(base: u32, m: u32, n: u32, tile: mat4x4<f32>) {

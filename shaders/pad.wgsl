@@ -21,21 +21,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var source = 0u;
     var stride = 1u;
     var framed = false;
-    for (var k = RANK; k > 0u; k -= 1u) {
-        let word = (k - 1u) / 4u;
-        let part = (k - 1u) % 4u;
-        let count = p.count[word][part];
-        let inside = p.inside[word][part];
+    // The outermost axis needs no division, and the others one each: it is what costs here.
+    for (var axis = RANK - 1u; axis > 0u; axis -= 1u) {
+        let count = p.count[axis / 4u][axis % 4u];
+        let inside = p.inside[axis / 4u][axis % 4u];
+        let outer = rest / count;
         // Before the input's first element this wraps around, and is past its last.
-        let at = rest % count - p.before[word][part];
+        let at = rest - outer * count - p.before[axis / 4u][axis % 4u];
         framed = framed || at >= inside;
-        rest /= count;
         source += at * stride;
         stride *= inside;
+        rest = outer;
     }
-    if (framed) {
+    let first = rest - p.before[0][0];
+    if (framed || first >= p.inside[0][0]) {
         y[i] = p.value;
     } else {
-        y[i] = x[source];
+        y[i] = x[source + first * stride];
     }
 }

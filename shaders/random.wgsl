@@ -1,4 +1,4 @@
-// Uniform, normal and 0-or-1 draws with the same bits as on the CPU — formulas and sources: src/ops/random/host.rs, its op: src/ops/random.rs
+// Uniform, normal and 0-or-1 draws with the same bits as on the CPU — its op: src/ops/random.rs, the formulas: src/ops/random/host.rs
 struct Params {
     elements: u32, // of the output
     any: u32,      // for bernoulli: 0 if nothing is kept,

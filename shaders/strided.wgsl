@@ -18,11 +18,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     var rest = i;
     var source = p.start;
-    for (var k = RANK; k > 0u; k -= 1u) {
-        let axis = k - 1u;
+    // The outermost axis needs no division, and the others one each: it is what costs here.
+    for (var axis = RANK - 1u; axis > 0u; axis -= 1u) {
         let count = p.count[axis / 4u][axis % 4u];
-        source += (rest % count) * p.stride[axis / 4u][axis % 4u];
-        rest /= count;
+        let outer = rest / count;
+        source += (rest - outer * count) * p.stride[axis / 4u][axis % 4u];
+        rest = outer;
     }
-    y[i] = x[source];
+    y[i] = x[source + rest * p.stride[0][0]];
 }

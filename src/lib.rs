@@ -1,5 +1,8 @@
 //! Gradus trains neural networks on any GPU through wgpu compute shaders, and on the CPU where there is none.
 
+// wgpu's types are nested deeper than the compiler looks by default; users of this crate need no such line.
+#![recursion_limit = "256"]
+
 mod clock;
 mod compile;
 pub mod data;

@@ -22,20 +22,24 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     (distance <= word.len().max(3) / 3).then_some(best)
 }
 
-/// The least number of letters to insert, delete or replace (Levenshtein).
+/// The least number of letters to insert, delete or replace, or of neighbours to swap (Damerau and Levenshtein, no letter touched twice).
 fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut distance = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            distance[i][j] = match (i, j) {
+                (0, n) | (n, 0) => n,
+                _ => {
+                    let replaced = distance[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let least = replaced.min(distance[i - 1][j] + 1).min(distance[i][j - 1] + 1);
+                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    if swapped { least.min(distance[i - 2][j - 2] + 1) } else { least }
+                }
+            };
         }
     }
-    row[b.len()]
+    distance[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -44,7 +48,7 @@ mod tests {
 
     #[test]
     fn counts_edits() {
-        for (a, b, distance) in [("", "", 0), ("relu", "relu", 0), ("rleu", "relu", 2), ("kitten", "sitting", 3), ("", "abc", 3)] {
+        for (a, b, distance) in [("", "", 0), ("relu", "relu", 0), ("rleu", "relu", 1), ("rlue", "relu", 2), ("kitten", "sitting", 3), ("", "abc", 3)] {
             assert_eq!(edits(a, b), distance, "{a} {b}");
             assert_eq!(edits(b, a), distance, "{b} {a}");
         }

@@ -3,7 +3,7 @@
 use crate::device::cpu::Element;
 use crate::device::{Device, Storage};
 use crate::error::{Error, Result};
-use crate::record::recording::{self, SharedRecording, Site};
+use crate::record::recording::{self, SharedRecording};
 use crate::shape::{DType, Shape, Spec};
 use ndarray::ArrayD;
 use std::fmt;
@@ -22,7 +22,6 @@ pub(crate) struct Value {
     pub id: u64,
     pub device: Device,
     pub spec: Spec,
-    pub site: Site,
     /// For the output of a softmax or sigmoid: the logits it was made from, so that a crossentropy can use them.
     pub logits: OnceLock<(Squash, Tensor)>,
     state: Mutex<State>,
@@ -58,8 +57,8 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Value {
-    pub(crate) fn new(device: &Device, spec: Spec, site: Site, state: State) -> Arc<Value> {
-        Arc::new(Value { id: next_id(), device: device.clone(), spec, site, logits: OnceLock::new(), state: Mutex::new(state) })
+    pub(crate) fn new(device: &Device, spec: Spec, state: State) -> Arc<Value> {
+        Arc::new(Value { id: next_id(), device: device.clone(), spec, logits: OnceLock::new(), state: Mutex::new(state) })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -104,7 +103,7 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn stored(device: &Device, spec: Spec, storage: Arc<Storage>) -> Tensor {
-        Tensor { value: Value::new(device, spec, Site::here(), State::Stored(storage)) }
+        Tensor { value: Value::new(device, spec, State::Stored(storage)) }
     }
 
     /// Marks a value that was just recorded as a squash of these logits.

@@ -220,16 +220,16 @@ fn data_that_keras_takes_are_taken() -> Result<()> {
 
 #[test]
 fn other_losses_train() -> Result<()> {
-    let x = fill(&[32, 3], 0.37, 1.0);
+    let x = fill(&[64, 3], 2.0, 1.0);
     let yes: Vec<f32> = x.rows().into_iter().map(|row| if row[0] > 0.0 { 1.0 } else { 0.0 }).collect();
     let mut model = Sequential::new().add(Dense::new(1).activation("sigmoid")).on(&Device::cpu());
-    model.compile(Adam::new(0.1), BinaryCrossentropy::default(), [Accuracy::default()])?;
+    model.compile(Adam::new(0.3), BinaryCrossentropy::default(), [Accuracy::default()])?;
     let history = model.fit((&x, &yes), Fit { epochs: 40, ..quiet() })?;
     assert!(history.last("accuracy").is_some_and(|a| a >= 0.95), "{history}");
     let sums: Vec<f32> = x.rows().into_iter().map(|row| row.sum()).collect();
     let mut model = Sequential::new().add(Dense::new(1)).on(&Device::cpu());
     model.compile(Adam::new(0.1), MeanSquaredError, Vec::<Accuracy>::new())?;
-    let history = model.fit((&x, Samples::new([32, 1], &sums)?), Fit { epochs: 120, ..quiet() })?;
+    let history = model.fit((&x, Samples::new([64, 1], &sums)?), Fit { epochs: 120, ..quiet() })?;
     assert!(history.last("loss").is_some_and(|l| l <= 1e-3), "{history}");
     Ok(())
 }

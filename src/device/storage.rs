@@ -107,10 +107,4 @@ impl Pool {
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
-
-    /// Lets go of all free memory.
-    pub fn clear(&self) {
-        lock(&self.free).clear();
-        self.bytes.store(0, Ordering::Relaxed);
-    }
 }

@@ -3,8 +3,6 @@
 //! The matrix has a row for each output pixel and a column for each `(ky, kx, channel)`, so that the kernel `[kh, kw, cin, cout]` is its
 //! right-hand side as it lies. For images of one channel the matrix lies transposed: then whole image rows are copied, not single cells.
 
-pub(super) mod scratch;
-
 use super::window::{Axis, Padding, images};
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::Matrix;

@@ -5,11 +5,11 @@
 //! where cells outside the image count as zero; sizes and `front` are those of [`super::window`]. It is linear in either input, so it and its
 //! two gradients, [`Conv2dDx`] and [`Conv2dDw`], are one another's gradients.
 
-use super::columns::{Geometry, scratch};
+use super::columns::Geometry;
 use super::conv2d_dw::Conv2dDw;
 use super::conv2d_dx::Conv2dDx;
-use crate::device::cpu::gemm::{Matrix, gemm};
 use crate::device::cpu::Real;
+use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
 use crate::error::Result;
 use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
@@ -83,7 +83,7 @@ fn forward<T: Real>(g: &Geometry, x: &[T], kernel: &[T], y: &mut [T]) {
     let block = g.block_rows();
     y.par_chunks_mut(block * g.y_row()).enumerate().for_each(|(i, y)| {
         let rows = y.len() / g.y_row();
-        scratch::with(g.scratch(rows), |scratch: &mut [T]| {
+        with_scratch(g.scratch(rows), |scratch: &mut [T]| {
             let windows = g.gather(x, i * block..i * block + rows, scratch);
             gemm([rows * g.columns.output, g.cout, g.depth()], y, g.cout, windows, Matrix::rows(kernel, g.cout), false);
         });

@@ -4,12 +4,12 @@
 //!
 //! The sum over all pixels of the batch is cut into parts whose number depends on the shapes alone; the parts are added in order.
 
-use super::columns::{Conv2dParams, Geometry, add, scratch};
+use super::columns::{Conv2dParams, Geometry, add};
 use super::conv2d::{Conv2d, constants};
 use super::conv2d_dx::Conv2dDx;
 use super::window::expect_shape;
-use crate::device::cpu::gemm::{Matrix, gemm};
 use crate::device::cpu::Real;
+use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
 use crate::error::Result;
 use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
@@ -109,7 +109,7 @@ fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T]) {
     let blocks = rows.div_ceil(block);
     let parts = PARTS.min(PART_MEMORY / dkernel.len()).max(4).min(blocks);
     let range = |part: usize| part * blocks / parts * block..((part + 1) * blocks / parts * block).min(rows);
-    scratch::with((parts - 1) * dkernel.len(), |others: &mut [T]| {
+    with_scratch((parts - 1) * dkernel.len(), |others: &mut [T]| {
         let mut sums: Vec<&mut [T]> = vec![&mut *dkernel];
         sums.extend(others.chunks_exact_mut(sums[0].len()));
         sums.into_par_iter().enumerate().for_each(|(part, sum)| sum_rows(g, x, dy, range(part), block, sum));
@@ -126,7 +126,7 @@ fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T]) {
 fn sum_rows<T: Real>(g: &Geometry, x: &[T], dy: &[T], rows: Range<usize>, block: usize, sum: &mut [T]) {
     for start in rows.clone().step_by(block) {
         let end = (start + block).min(rows.end);
-        scratch::with(g.scratch(end - start), |scratch: &mut [T]| {
+        with_scratch(g.scratch(end - start), |scratch: &mut [T]| {
             let windows = g.gather(x, start..end, scratch).transposed();
             let dy = Matrix::rows(&dy[start * g.y_row()..end * g.y_row()], g.cout);
             gemm([g.depth(), g.cout, (end - start) * g.columns.output], sum, g.cout, windows, dy, start > rows.start);

@@ -5,12 +5,12 @@
 //! On the CPU: each output pixel's gradient times the transposed kernel, added back to the window's cells. On the GPU: a convolution of
 //! `dy`, with `stride − 1` zeros put between its pixels, by the kernel turned around; a thread gathers, so that nothing is added atomically.
 
-use super::columns::{Conv2dParams, Geometry, scratch};
+use super::columns::{Conv2dParams, Geometry};
 use super::conv2d::{Conv2d, convolve};
 use super::conv2d_dw::Conv2dDw;
 use super::window::{Axis, expect_shape};
-use crate::device::cpu::gemm::{Matrix, gemm};
 use crate::device::cpu::Real;
+use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
 use crate::error::Result;
 use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
@@ -127,7 +127,7 @@ fn backward_band<T: Real>(g: &Geometry, transposed: Matrix<T>, dy: &[T], dx: &mu
     while start < last.end {
         let end = (start + block).min(last.end);
         let pixels = (end - start) * g.columns.output;
-        scratch::with(g.scratch(end - start), |windows: &mut [T]| {
+        with_scratch(g.scratch(end - start), |windows: &mut [T]| {
             let dy = Matrix::rows(&dy[start * g.y_row()..end * g.y_row()], g.cout);
             if g.cin == 1 {
                 gemm([g.depth(), pixels, g.cout], windows, pixels, transposed.transposed(), dy.transposed(), false);

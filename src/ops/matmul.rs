@@ -126,7 +126,7 @@ impl Op for Matmul {
         let to = if grid.sections == 1 { Buffer::Output(0) } else { launch.scratch(products * m * n) };
         let params = [m, n, k, grid.section, grid.tiles_n, grid.tiles_m, count, grid.sections, a_step, b_step].map(|v| v as u32);
         let (wide, high) = (grid.wide, grid.high);
-        let shader = self.shader().set_all(&[("WIDE", wide), ("HIGH", high)]);
+        let shader = self.shader([m, n, k]).set_all(&[("WIDE", wide), ("HIGH", high)]);
         let threads = products * grid.tiles_m * grid.tiles_n * wide * high;
         launch.threads(shader, &[Buffer::Input(0), Buffer::Input(1), to], &params, threads, (wide * high) as u32);
         if grid.sections > 1 {
@@ -171,13 +171,24 @@ impl Matmul {
         Ok(())
     }
 
-    fn shader(&self) -> Shader {
+    /// The shader for these factors. A factor whose rows in memory are whole vectors is read in vectors, four rows to a tile.
+    fn shader(&self, [m, n, k]: [usize; 3]) -> Shader {
         let mut shader = Shader::new("matmul", include_str!("../../shaders/matmul.wgsl"));
         if self.transpose_a {
-            shader = shader.hook("load_a", "return a[base + k * p.m + m];");
+            shader = shader.hook("place_a", "return base + k * p.m + m;");
         }
         if self.transpose_b {
-            shader = shader.hook("load_b", "return b[base + n * p.k + k];");
+            shader = shader.hook("place_b", "return base + n * p.k + k;");
+        }
+        match self.transpose_a {
+            true if m % 4 == 0 => shader = shader.hook("tile_a", "return transpose(four_a(base, k, min(m, p.m - 4u), p.m, p.k - 1u));"),
+            false if k % 4 == 0 => shader = shader.hook("tile_a", "return four_a(base, m, k, p.k, p.m - 1u);"),
+            _ => {}
+        }
+        match self.transpose_b {
+            true if k % 4 == 0 => shader = shader.hook("tile_b", "return transpose(four_b(base, n, k, p.k, p.n - 1u));"),
+            false if n % 4 == 0 => shader = shader.hook("tile_b", "return four_b(base, k, min(n, p.n - 4u), p.n, p.k - 1u);"),
+            _ => {}
         }
         shader
     }
@@ -230,7 +241,8 @@ mod tests {
     #[test]
     fn every_transposition() {
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
-            for [m, n, k] in [[1, 1, 1], [3, 5, 7], [9, 4, 6], [2, 3, 0]] {
+            // Odd lengths, and lengths of whole vectors with tiles that are cut off at either end.
+            for [m, n, k] in [[1, 1, 1], [3, 5, 7], [9, 4, 6], [4, 12, 8], [2, 3, 0]] {
                 let a = if ta { [k, m] } else { [m, k] };
                 let b = if tb { [n, k] } else { [k, n] };
                 check(&format!("{m}x{n}x{k} {ta} {tb}"), &[float(a), float(b)], move |x| x[0].matmul_with(&x[1], ta, tb))
@@ -272,12 +284,15 @@ mod tests {
     #[test]
     fn large_products_are_cut_and_still_right() {
         // Sections of k, several tiles with odd ends, and both.
-        for [m, n, k] in [[3, 5, 5000], [70, 131, 33], [130, 70, 1027]] {
-            check(&format!("{m}x{n}x{k}"), &[float([m, k]), float([k, n])], |x| x[0].matmul(&x[1]))
-                .reference(move |x| naive([m, n, k], &x[0], &x[1], false, false))
-                .terms(k)
-                .not_differentiable()
-                .run();
+        for [m, n, k] in [[3, 5, 5000], [70, 131, 33], [130, 70, 1027], [68, 132, 1028]] {
+            for (ta, tb) in [(false, false), (false, true), (true, false)] {
+                let (a, b) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
+                check(&format!("{m}x{n}x{k} {ta} {tb}"), &[float(a), float(b)], move |x| x[0].matmul_with(&x[1], ta, tb))
+                    .reference(move |x| naive([m, n, k], &x[0], &x[1], ta, tb))
+                    .terms(k)
+                    .not_differentiable()
+                    .run();
+            }
         }
     }
 

@@ -3,9 +3,9 @@
 //! Padding cells never win. The whole gradient goes to the winner, the first in row-major order where cells are equal. A NaN wins over
 //! numbers: what is wrong must stay visible.
 
-use super::columns::scratch;
 use super::window::{Pool2dParams, Pooled, expect_shape};
 use crate::device::cpu::Real;
+use crate::device::cpu::gemm::with_scratch;
 use crate::error::Result;
 use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
@@ -167,8 +167,8 @@ fn maximum<T: Real>(p: &Pooled, x: &[T], oy: usize, ox: usize, best: &mut [T]) {
 ///
 /// Two passes, the maximum and then who has it, because each is then a loop without branches.
 fn each_window<T: Real>(p: &Pooled, x: &[T], mut f: impl FnMut(usize, usize, &[u32])) {
-    scratch::with(p.channels, |best: &mut [T]| {
-        scratch::with(2 * p.channels, |flags: &mut [u32]| {
+    with_scratch(p.channels, |best: &mut [T]| {
+        with_scratch(2 * p.channels, |flags: &mut [u32]| {
             let (open, wins) = flags.split_at_mut(p.channels);
             for place in 0..p.rows.output * p.columns.output {
                 let (oy, ox) = (place / p.columns.output, place % p.columns.output);
@@ -196,8 +196,10 @@ fn spread<T: Real>(p: &Pooled, x: &[T], dy: &[T], dx: &mut [T]) {
         dx.fill(T::zero());
         each_window(p, x, |place, at, wins| {
             let (dx, dy) = (&mut dx[at..at + p.channels], &dy[place..place + p.channels]);
+            // Reading `dy` whether it is used or not spares a branch that would be guessed wrong half of the time.
             for ((dx, dy), wins) in dx.iter_mut().zip(dy).zip(wins) {
-                *dx += if *wins != 0 { *dy } else { T::zero() };
+                let dy = *dy;
+                *dx += if *wins != 0 { dy } else { T::zero() };
             }
         });
     });
@@ -212,7 +214,8 @@ fn pick<T: Real>(p: &Pooled, x: &[T], values: &[T], y: &mut [T]) {
         each_window(p, x, |place, at, wins| {
             let (y, values) = (&mut y[place..place + p.channels], &values[at..at + p.channels]);
             for ((y, value), wins) in y.iter_mut().zip(values).zip(wins) {
-                *y = if *wins != 0 { *value } else { *y };
+                let value = *value;
+                *y = if *wins != 0 { value } else { *y };
             }
         });
     });
@@ -291,7 +294,8 @@ mod tests {
     fn padding_never_wins_and_nan_always_does() {
         for device in devices() {
             let p = Pool2dParams { size: [2, 2], strides: [2, 2], padding: Padding::Same };
-            let x = Tensor::new(&device, [1, 3, 3, 1], &[-5.0f32, -4.0, -3.0, -2.0, -9.0, f32::NAN, -7.0, -8.0, f32::NEG_INFINITY]).unwrap();
+            let x =
+                Tensor::new(&device, [1, 3, 3, 1], &[-5.0f32, -4.0, -3.0, -2.0, -9.0, f32::NAN, -7.0, -8.0, f32::NEG_INFINITY]).unwrap();
             let y = x.max_pool2d(p).unwrap().to_vec::<f32>().unwrap();
             assert_eq!((y[0], y[2], y[3]), (-2.0, -7.0, f32::NEG_INFINITY), "{device}");
             assert!(y[1].is_nan(), "{device}: {y:?}");

@@ -84,7 +84,8 @@ impl Op for Pad {
             DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
             DType::U8 => (0.0, 255.0),
         };
-        if !x.dtype.is_float() && !(self.value.fract() == 0.0 && self.value >= low && self.value <= high) {
+        let fits = x.dtype.is_float() || (self.value.fract() == 0.0 && (low..=high).contains(&self.value));
+        if !fits {
             return Err(Error::argument("pad: value", format!("a whole number in {low}..={high} for {}", x.dtype), self.value));
         }
         let mut dims = x.shape.to_vec();

@@ -172,8 +172,10 @@ impl Op for Random {
         with_real!(self.dtype, T => match self.draw {
             Draw::Uniform => fill(stream, args.output::<T>(0), |block| block.map(host::uniform_of)),
             Draw::Normal => fill(stream, args.output::<T>(0), host::normals_of),
+            Draw::Bernoulli { kept: 0 } => args.output::<T>(0).fill(T::of(0.0)),
             Draw::Bernoulli { kept } => {
-                fill(stream, args.output::<T>(0), |block| block.map(|bits| f32::from(u8::from(u64::from(bits) < kept))));
+                let limit = (kept - 1) as u32;
+                fill(stream, args.output::<T>(0), |block| block.map(|bits| if bits <= limit { 1.0 } else { 0.0 }));
             }
         });
         Ok(())
@@ -195,11 +197,16 @@ impl Op for Random {
 }
 
 fn fill<T: Real>(stream: host::Stream, y: &mut [T], of: impl Fn([u32; 2]) -> [f32; 2] + Sync) {
+    const BLOCKS: usize = 16;
     y.par_chunks_mut(TASK).enumerate().for_each(|(task, y)| {
-        let first = task * TASK / 2;
-        for (i, y) in y.chunks_mut(2).enumerate() {
-            let pair = of(stream.block((first + i) as u32));
-            y.iter_mut().zip(pair).for_each(|(y, number)| *y = T::of(f64::from(number)));
+        for (i, y) in y.chunks_mut(2 * BLOCKS).enumerate() {
+            let first = (task * TASK / 2 + i * BLOCKS) as u32;
+            let (low, high) = stream.blocks(std::array::from_fn::<u32, BLOCKS, _>(|k| first.wrapping_add(k as u32)));
+            let mut numbers = [[0.0; 2]; BLOCKS];
+            for k in 0..BLOCKS {
+                numbers[k] = of([low[k], high[k]]);
+            }
+            y.iter_mut().zip(numbers.as_flattened()).for_each(|(y, number)| *y = T::of(f64::from(*number)));
         }
     });
 }

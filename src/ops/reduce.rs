@@ -4,15 +4,17 @@
 //! run first. Every pass adds in an order that its shape alone decides, in partial results of bounded length, so that rounding errors do
 //! not grow with the length.
 
-use crate::device::cpu::Element;
-use crate::device::cpu::gemm::with_scratch;
+mod cpu;
+mod gpu;
+
 use crate::error::{Error, Result};
 use crate::ops::pointwise::{map_to, one};
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op};
 use crate::record::record_one;
 use crate::shape::{DType, Shape, Spec, axis_index};
 use crate::tensor::Tensor;
-use rayon::prelude::*;
+use cpu::run;
+use gpu::{Step, steps};
 
 /// What a reduction computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,155 +278,6 @@ impl Op for Reduce {
             from = to;
         }
         Ok(())
-    }
-}
-
-// CPU ---------------------------------------------------------------------------------------------------------------------------------------
-
-/// Elements, and rows, that make one partial result: each lane then adds 64 terms, which keeps rounding errors small.
-const SECTION: usize = 1 << 12;
-const ROWS: usize = 64;
-/// Columns that are reduced side by side: their partial results stay in the first cache.
-const COLUMNS: usize = 2048;
-/// Elements that are worth a task.
-const TASK: usize = 1 << 14;
-
-/// All passes, from `x` to `y`.
-fn run<T: Element>(passes: &[Pass], x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
-    match passes {
-        [last] => last.run(x, y, start, combine),
-        [first, rest @ ..] => with_scratch(first.outer * first.inner, |middle: &mut [T]| {
-            first.run(x, middle, start, combine);
-            run(rest, middle, y, start, combine);
-        }),
-        [] => unreachable!("a reduction has at least one axis"),
-    }
-}
-
-impl Pass {
-    fn run<T: Element>(self, x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
-        let Pass { outer, length, inner } = self;
-        if outer * inner == 0 {
-            return;
-        }
-        let rows = (SECTION / inner).max(ROWS);
-        let sections = length.div_ceil(rows).max(1);
-        if sections == 1 {
-            let group = (TASK / (length * inner).max(1)).max(1);
-            y.par_chunks_mut(group * inner).enumerate().for_each(|(task, y)| {
-                for (at, y) in y.chunks_exact_mut(inner).enumerate() {
-                    let o = task * group + at;
-                    columns(&x[o * length * inner..][..length * inner], y, start, combine);
-                }
-            });
-            return;
-        }
-        with_scratch(outer * sections * inner, |partial: &mut [T]| {
-            partial.par_chunks_mut(inner).enumerate().for_each(|(task, partial)| {
-                let (o, first) = (task / sections, task % sections * rows);
-                let rows = rows.min(length - first);
-                columns(&x[(o * length + first) * inner..][..rows * inner], partial, start, combine);
-            });
-            Pass { length: sections, ..self }.run(partial, y, start, combine);
-        });
-    }
-}
-
-/// `y[i]` combines `x[i]`, `x[i + width]`, … for every one of the `width` columns.
-fn columns<T: Element>(x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
-    const LANES: usize = 64;
-    let width = y.len();
-    if width >= LANES {
-        let blocks = |(block, y): (usize, &mut [T])| {
-            y.fill(start);
-            for row in x.chunks_exact(width) {
-                fold(y, &row[block * COLUMNS..][..y.len()], combine);
-            }
-        };
-        if x.len() >= 2 * TASK && width > COLUMNS {
-            y.par_chunks_mut(COLUMNS).enumerate().for_each(blocks);
-        } else {
-            y.chunks_mut(COLUMNS).enumerate().for_each(blocks);
-        }
-        return;
-    }
-    // Few columns: several rows are taken as one, so that the lanes of the processor are full.
-    y.fill(start);
-    let together = LANES / width * width;
-    let wide = x.chunks_exact(together);
-    let rest = wide.remainder();
-    if x.len() >= together {
-        let mut lanes = [start; LANES];
-        let lanes = &mut lanes[..together];
-        wide.for_each(|row| fold(lanes, row, combine));
-        let mut parts = together / width;
-        while parts > 1 {
-            let half = parts.div_ceil(2);
-            let (low, high) = lanes.split_at_mut(half * width);
-            fold(low, &high[..(parts - half) * width], combine);
-            parts = half;
-        }
-        y.copy_from_slice(&lanes[..width]);
-    }
-    match y {
-        [y] => *y = rest.iter().fold(*y, |a, b| combine(a, *b)),
-        _ => rest.chunks_exact(width).for_each(|row| fold(y, row, combine)),
-    }
-}
-
-fn fold<T: Copy>(into: &mut [T], row: &[T], combine: impl Fn(T, T) -> T) {
-    into.iter_mut().zip(row).for_each(|(a, b)| *a = combine(*a, *b));
-}
-
-// GPU ---------------------------------------------------------------------------------------------------------------------------------------
-
-/// One dispatch: every thread reduces `length / splits` elements, `splits` apart.
-#[derive(Clone, Copy)]
-struct Step {
-    pass: Pass,
-    splits: usize,
-}
-
-/// Terms that one thread combines while there are threads to spare.
-const TERMS: usize = 64;
-/// Threads beyond which more do not help.
-const THREADS: usize = 1 << 16;
-
-/// Cuts a pass into dispatches, each of which leaves fewer elements, until one thread can finish each output.
-fn steps(mut pass: Pass) -> Vec<Step> {
-    let mut steps = Vec::new();
-    loop {
-        let splits = pass.length.div_ceil(TERMS).min(THREADS / (pass.outer * pass.inner).max(1));
-        if pass.length <= 2 * TERMS || splits <= 1 {
-            steps.push(Step { pass, splits: 1 });
-            return steps;
-        }
-        steps.push(Step { pass, splits });
-        pass.length = splits;
-    }
-}
-
-impl Reduce {
-    /// The shader works on words; its hooks say what the words are.
-    fn shader(&self, dtype: DType) -> Shader {
-        let shader = Shader::new("reduce", include_str!("../../shaders/reduce.wgsl"));
-        let (kind, start, combine) = match (self.kind, dtype) {
-            (Kind::Sum | Kind::Mean, DType::F32) => ("f32", 0, "a + b"),
-            (Kind::Max, DType::F32) => ("f32", f32::NEG_INFINITY.to_bits(), "select(b, a, a >= b || is_nan(v))"),
-            (Kind::Min, DType::F32) => ("f32", f32::INFINITY.to_bits(), "select(b, a, a <= b || is_nan(v))"),
-            (Kind::Sum | Kind::Mean, DType::I32) => ("i32", 0, "a + b"),
-            (Kind::Max, DType::I32) => ("i32", i32::MIN.cast_unsigned(), "max(a, b)"),
-            (Kind::Min, DType::I32) => ("i32", i32::MAX.cast_unsigned(), "min(a, b)"),
-            (Kind::Sum | Kind::Mean, _) => ("u32", 0, "a + b"),
-            (Kind::Max, _) => ("u32", 0, "max(a, b)"),
-            (Kind::Min, _) => ("u32", u32::MAX, "min(a, b)"),
-        };
-        let combine = format!("let a = bitcast<{kind}>(v); let b = bitcast<{kind}>(w); return bitcast<u32>({combine});");
-        let finish = match self.kind {
-            Kind::Mean => "return bitcast<u32>(bitcast<f32>(v) / f32(p.divisor));",
-            _ => "return v;",
-        };
-        shader.set("START", start as usize).hook("combine", &combine).hook("finish", finish)
     }
 }
 

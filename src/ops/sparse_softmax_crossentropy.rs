@@ -3,7 +3,7 @@
 //! The gradient by the logits is `(softmax(x) − onehot(label))·∂loss`, an op of its own: it needs no logarithm and cannot divide by a
 //! probability of 0.
 
-use crate::device::cpu::{CpuArgs, Element, Real};
+use crate::device::cpu::{CpuArgs, Real};
 use crate::error::{Error, Result};
 use crate::record::op::{Buffer, GradCx, Launch, Op, Shader};
 use crate::record::record_one;
@@ -37,9 +37,13 @@ impl Tensor {
     /// logits is `softmax(x)·Σt − t`, so the targets need not sum to 1.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::DType`] unless the targets broadcast with the logits and have their type.
+    /// [`Error::Shape`], [`Error::DType`] unless the targets have the logits' shape and type.
     #[track_caller]
     pub fn softmax_crossentropy(&self, targets: &Tensor) -> Result<Tensor> {
+        if targets.shape() != self.shape() {
+            let error = Error::shape("softmax_crossentropy", format!("targets of the logits' shape {}", self.shape()), targets.shape());
+            return Err(error.hint("whole-number labels go to `sparse_softmax_crossentropy`"));
+        }
         self.log_softmax()?.mul(targets)?.sum(&[-1], false)?.neg()
     }
 }
@@ -63,26 +67,38 @@ fn losses(inputs: &[Spec]) -> Result<Shape> {
     Ok(samples.into())
 }
 
-/// The labels as indices.
-///
-/// # Errors
-/// [`Error::Label`] for the first one out of range.
-fn indices(args: &CpuArgs, classes: usize) -> Result<Vec<usize>> {
-    fn all<T: Element + Into<i64>>(labels: &[T], classes: usize) -> Result<Vec<usize>> {
-        let one = |(position, label): (usize, &T)| {
-            let label: i64 = (*label).into();
-            usize::try_from(label).ok().filter(|index| *index < classes).ok_or_else(|| Error::Label {
-                op: NAME.into(),
-                label,
-                position,
-                classes,
-            })
+/// Labels that are known to be in range.
+enum Labels<'a> {
+    Unsigned(&'a [u32]),
+    Signed(&'a [i32]),
+}
+
+impl<'a> Labels<'a> {
+    /// # Errors
+    /// [`Error::Label`] for the first one out of range.
+    fn of(args: &CpuArgs<'a>, classes: usize) -> Result<Labels<'a>> {
+        let labels = match args.input_spec(1).dtype {
+            DType::I32 => Labels::Signed(args.input(1)),
+            _ => Labels::Unsigned(args.input(1)),
         };
-        labels.iter().enumerate().map(one).collect()
+        for position in 0..args.input_shape(1).elements() {
+            let label = labels.number(position);
+            if !(0..classes as i64).contains(&label) {
+                return Err(Error::Label { op: NAME.into(), label, position, classes });
+            }
+        }
+        Ok(labels)
     }
-    match args.input_spec(1).dtype {
-        DType::I32 => all(args.input::<i32>(1), classes),
-        _ => all(args.input::<u32>(1), classes),
+
+    fn number(&self, position: usize) -> i64 {
+        match self {
+            Labels::Unsigned(labels) => labels[position].into(),
+            Labels::Signed(labels) => labels[position].into(),
+        }
+    }
+
+    fn index(&self, position: usize) -> usize {
+        self.number(position) as usize
     }
 }
 
@@ -116,13 +132,13 @@ impl Op for SparseSoftmaxCrossentropy {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let classes = *args.input_shape(0).last().expect("infer wants a last axis");
-        let labels = indices(args, classes)?;
+        let labels = Labels::of(args, classes)?;
         with_real!(args.output_spec(0).dtype, T => {
             let x = args.input::<T>(0);
             args.output::<T>(0).par_iter_mut().with_min_len(group(classes)).enumerate().for_each(|(sample, loss)| {
                 let x = &x[sample * classes..][..classes];
                 let (largest, sum) = statistics(x);
-                *loss = sum.ln() - (x[labels[sample]] - largest);
+                *loss = sum.ln() - (x[labels.index(sample)] - largest);
             });
         });
         Ok(())
@@ -166,14 +182,14 @@ impl Op for SparseSoftmaxCrossentropyDx {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let classes = *args.input_shape(0).last().expect("infer wants a last axis");
-        let labels = indices(args, classes)?;
+        let labels = Labels::of(args, classes)?;
         with_real!(args.output_spec(0).dtype, T => {
             let (x, dy) = (args.input::<T>(0), args.input::<T>(2));
             args.output::<T>(0).par_chunks_mut(classes).with_min_len(group(classes)).enumerate().for_each(|(sample, dx)| {
                 let x = &x[sample * classes..][..classes];
                 let (largest, sum) = statistics(x);
                 dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (x - largest).exp() / sum * dy[sample]);
-                dx[labels[sample]] -= dy[sample];
+                dx[labels.index(sample)] -= dy[sample];
             });
         });
         Ok(())
@@ -269,6 +285,7 @@ mod tests {
         let labels = |shape: &[usize]| Tensor::new(&cpu, shape, &vec![0u32; shape.iter().product()]).unwrap();
         let error = x.sparse_softmax_crossentropy(&labels(&[2, 1])).unwrap_err().to_string();
         assert!(error.contains("[2]") && error.contains("[2, 1]"), "{error}");
+        assert!(matches!(x.softmax_crossentropy(&Tensor::zeros(&cpu, [1, 3]).unwrap()), Err(Error::Shape { .. })));
         assert!(matches!(x.sparse_softmax_crossentropy(&x), Err(Error::DType { .. })));
         assert!(matches!(Tensor::zeros(&cpu, []).unwrap().sparse_softmax_crossentropy(&labels(&[])), Err(Error::Shape { .. })));
         assert!(matches!(Tensor::zeros(&cpu, [2, 0]).unwrap().sparse_softmax_crossentropy(&labels(&[2])), Err(Error::Shape { .. })));

@@ -155,10 +155,10 @@ pub(super) fn word(size: usize) -> u32 {
     u32::try_from(size).expect("a GPU binding holds less than 2^32 elements")
 }
 
-/// Fills rows of `inner.count` elements from their starts. A strided row is read in blocks of columns, across all rows: where the rows start
-/// side by side, as in a matrix that is turned over, every cache line of the input is then used whole.
+/// Fills rows of `inner.count` elements from their starts. Strided rows are read in tiles, down their columns: where the rows start side by side,
+/// as in a matrix that is turned over, every cache line of the input and of the output is then used whole and once.
 fn read_rows<T: Element>(x: &[T], y: &mut [T], starts: &[usize], inner: Axis) {
-    const COLUMNS: usize = 8;
+    const TILE: usize = 16;
     let width = inner.count;
     if inner.stride == 1 {
         for (row, &start) in y.chunks_exact_mut(width).zip(starts) {
@@ -166,11 +166,17 @@ fn read_rows<T: Element>(x: &[T], y: &mut [T], starts: &[usize], inner: Axis) {
         }
         return;
     }
-    for from in (0..width).step_by(COLUMNS) {
-        let to = (from + COLUMNS).min(width);
-        for (row, &start) in y.chunks_exact_mut(width).zip(starts) {
-            for (column, y) in (from..to).zip(&mut row[from..to]) {
-                *y = x[start + column * inner.stride];
+    let mut tile = [[T::default(); TILE]; TILE];
+    for (y, starts) in y.chunks_mut(TILE * width).zip(starts.chunks(TILE)) {
+        for from in (0..width).step_by(TILE) {
+            let columns = TILE.min(width - from);
+            for column in 0..columns {
+                for (row, start) in tile.iter_mut().zip(starts) {
+                    row[column] = x[start + (from + column) * inner.stride];
+                }
+            }
+            for (row, tile) in y.chunks_exact_mut(width).zip(&tile) {
+                row[from..from + columns].copy_from_slice(&tile[..columns]);
             }
         }
     }

@@ -231,7 +231,7 @@ fn append(shared: &SharedRecording, op: &Arc<dyn Op>, inputs: &[&Tensor], out_sp
     let mut out_numbers = Vec::with_capacity(out_specs.len());
     for spec in out_specs {
         let index = recording.values.len();
-        let value = Value::new(&recording.device, spec.clone(), site.clone(), State::Pending(shared.clone(), index));
+        let value = Value::new(&recording.device, spec.clone(), State::Pending(shared.clone(), index));
         recording.values.push(Entry { spec: spec.clone(), source: EntrySource::Record(Arc::downgrade(&value)) });
         out_numbers.push(index);
         outputs.push(Tensor { value });
@@ -408,5 +408,5 @@ pub(crate) fn input_of(shared: &SharedRecording, spec: &Spec, number: usize) -> 
     recording.values.push(Entry { spec: spec.clone(), source: EntrySource::Input(number) });
     let device = recording.device.clone();
     drop(recording);
-    Tensor { value: Value::new(&device, spec.clone(), Site::here(), State::Pending(shared.clone(), index)) }
+    Tensor { value: Value::new(&device, spec.clone(), State::Pending(shared.clone(), index)) }
 }

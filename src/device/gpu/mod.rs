@@ -251,6 +251,40 @@ impl Gpu {
     }
 }
 
+/// Whoever proves that a tensor may cross threads would have to walk through all of wgpu's types, deeper than the compiler goes unless the
+/// user's crate raises its `recursion_limit`. The proof is made once, here, where the limit is raised.
+mod across_threads {
+    fn both<T: Send + Sync>() {}
+
+    #[expect(dead_code, reason = "that it compiles is the proof")]
+    fn proof() {
+        both::<wgpu::Device>();
+        both::<wgpu::Queue>();
+        both::<wgpu::Buffer>();
+        both::<wgpu::Adapter>();
+        both::<wgpu::AdapterInfo>();
+        both::<wgpu::BindGroup>();
+        both::<wgpu::SubmissionIndex>();
+        both::<super::Pipelines>();
+        both::<super::pipelines::Pipeline>();
+        both::<super::Faults>();
+        both::<super::Common>();
+    }
+
+    // SAFETY: every type of its fields that is not the standard library's is in `proof`.
+    unsafe impl Send for super::Gpu {}
+    // SAFETY: as above.
+    unsafe impl Sync for super::Gpu {}
+    // SAFETY: its fields are pipelines and bind groups, which are in `proof`, numbers, and a `Mutex`.
+    unsafe impl Send for super::GpuProgram {}
+    // SAFETY: as above.
+    unsafe impl Sync for super::GpuProgram {}
+    // SAFETY: a CPU memory, which is both by its own word, or a buffer, which is in `proof`.
+    unsafe impl Send for crate::device::Memory {}
+    // SAFETY: as above.
+    unsafe impl Sync for crate::device::Memory {}
+}
+
 impl fmt::Display for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let software = if self.traits.software { ", software" } else { "" };

@@ -24,7 +24,13 @@ impl Stream {
 
     /// 64 random bits.
     pub fn block(&self, block: u32) -> [u32; 2] {
-        threefry(self.key, [block, self.draw])
+        let ([low], [high]) = self.blocks([block]);
+        [low, high]
+    }
+
+    /// The low and the high words of several blocks at once, which keeps a vector unit busy.
+    pub(super) fn blocks<const N: usize>(&self, blocks: [u32; N]) -> ([u32; N], [u32; N]) {
+        threefry(self.key, blocks, [self.draw; N])
     }
 
     fn block_of(&self, index: u64) -> ([u32; 2], usize) {
@@ -88,25 +94,33 @@ pub(super) fn words(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
 
-/// Threefry-2x32-20.
-pub(super) fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
-    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
-    let keys = [key[0], key[1], 0x1bd1_1bda ^ key[0] ^ key[1]];
-    let mut x = counter[0].wrapping_add(keys[0]);
-    let mut y = counter[1].wrapping_add(keys[1]);
-    for round in 0..5 {
-        for rotation in ROTATIONS[round % 2] {
-            x = x.wrapping_add(y);
-            y = y.rotate_left(rotation) ^ x;
+/// Threefry-2x32-20 of N counters.
+pub(super) fn threefry<const N: usize>(key: [u32; 2], low: [u32; N], high: [u32; N]) -> ([u32; N], [u32; N]) {
+    let [first, second] = key;
+    let third = 0x1bd1_1bda ^ first ^ second;
+    let x = low.map(|x| x.wrapping_add(first));
+    let y = high.map(|y| y.wrapping_add(second));
+    let (x, y) = four_rounds(x, y, [13, 15, 26, 6], second, third.wrapping_add(1));
+    let (x, y) = four_rounds(x, y, [17, 29, 16, 24], third, first.wrapping_add(2));
+    let (x, y) = four_rounds(x, y, [13, 15, 26, 6], first, second.wrapping_add(3));
+    let (x, y) = four_rounds(x, y, [17, 29, 16, 24], second, third.wrapping_add(4));
+    four_rounds(x, y, [13, 15, 26, 6], third, first.wrapping_add(5))
+}
+
+/// Always inlined: only with constant rotations do the lanes become vectors.
+#[inline(always)]
+fn four_rounds<const N: usize>(mut x: [u32; N], mut y: [u32; N], rotations: [u32; 4], to_x: u32, to_y: u32) -> ([u32; N], [u32; N]) {
+    for rotation in rotations {
+        for (x, y) in x.iter_mut().zip(&mut y) {
+            *x = x.wrapping_add(*y);
+            *y = y.rotate_left(rotation) ^ *x;
         }
-        x = x.wrapping_add(keys[(round + 1) % 3]);
-        y = y.wrapping_add(keys[(round + 2) % 3]).wrapping_add(round as u32 + 1);
     }
-    [x, y]
+    (x.map(|x| x.wrapping_add(to_x)), y.map(|y| y.wrapping_add(to_y)))
 }
 
 pub(super) fn uniform_of(bits: u32) -> f32 {
-    (bits >> 8) as f32 * (1.0 / 16_777_216.0)
+    (bits >> 8).cast_signed() as f32 * (1.0 / 16_777_216.0)
 }
 
 /// Both normals of a block: the first word gives the radius, the second the angle.
@@ -138,7 +152,13 @@ fn radius(bits: u32) -> u32 {
     let e = odd.leading_zeros();
     let w = (odd << e).wrapping_neg();
     let squared = ((u64::from(w) * u64::from(log_ratio(w))) >> 9) + u64::from(e) * TWO_LN_2;
-    squared.isqrt() as u32
+    square_root(squared)
+}
+
+/// The root of a number below 2^58, rounded down. The float's root is never too small, and too large by at most one.
+fn square_root(squared: u64) -> u32 {
+    let root = (squared.cast_signed() as f64).sqrt() as u32;
+    root - u32::from(u64::from(root) * u64::from(root) > squared)
 }
 
 /// `g(w) = -ln(1 - w)/w` as Q30 for `w` in `(0, ½]` as Q32: a Chebyshev fit of degree 9, off by less than 7e-9.

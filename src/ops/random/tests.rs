@@ -15,8 +15,8 @@ fn threefry_gives_the_published_answers() {
         ([u32::MAX; 2], [u32::MAX; 2], [0x1cb9_96fc, 0xbb00_2be7]),
         ([0x243f_6a88, 0x85a3_08d3], [0x1319_8a2e, 0x0370_7344], [0xc492_3a9c, 0x483d_f7a0]),
     ];
-    for (counter, key, result) in cases {
-        assert_eq!(threefry(key, counter), result);
+    for ([low, high], key, [x, y]) in cases {
+        assert_eq!(threefry(key, [low], [high]), ([x], [y]));
     }
 }
 
