@@ -126,7 +126,8 @@ fn measure(name: &str, batch: usize, device: &str, options: &Options) -> Result<
         let tape = GradientTape::new();
         let loss = model.call(&args[0], &Call::training())?.sparse_softmax_crossentropy(&args[1])?.mean_all()?;
         let gradients = tape.gradient(&loss, &variables)?;
-        let pairs = variables.iter().enumerate().map(|(i, v)| Ok((gradients.get(i)?.clone(), v.clone()))).collect::<gradus::Result<Vec<_>>>()?;
+        let pairs =
+            variables.iter().enumerate().map(|(i, v)| Ok((gradients.get(i)?.clone(), v.clone()))).collect::<gradus::Result<Vec<_>>>()?;
         adam.apply(&pairs, None)?;
         Ok(vec![loss])
     });

@@ -48,7 +48,9 @@ mod tests {
 
     #[test]
     fn counts_edits() {
-        for (a, b, distance) in [("", "", 0), ("relu", "relu", 0), ("rleu", "relu", 1), ("rlue", "relu", 2), ("kitten", "sitting", 3), ("", "abc", 3)] {
+        for (a, b, distance) in
+            [("", "", 0), ("relu", "relu", 0), ("rleu", "relu", 1), ("rlue", "relu", 2), ("kitten", "sitting", 3), ("", "abc", 3)]
+        {
             assert_eq!(edits(a, b), distance, "{a} {b}");
             assert_eq!(edits(b, a), distance, "{b} {a}");
         }

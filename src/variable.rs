@@ -2,8 +2,8 @@
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::record::recording::tracing_on;
 use crate::record;
+use crate::record::recording::tracing_on;
 use crate::shape::{Shape, Spec};
 use crate::tensor::{Tensor, lock, next_id};
 use std::fmt;

@@ -28,7 +28,13 @@ fn read(path: &Path) -> String {
 #[test]
 fn nothing_is_unfinished_or_switched_off() {
     // Put together here, so that this file does not contain them.
-    let refused = [["to", "do!("].concat(), ["unimpl", "emented!("].concat(), ["#[ig", "nore"].concat(), ["// mo", "d "].concat(), ["FIX", "ME"].concat()];
+    let refused = [
+        ["to", "do!("].concat(),
+        ["unimpl", "emented!("].concat(),
+        ["#[ig", "nore"].concat(),
+        ["// mo", "d "].concat(),
+        ["FIX", "ME"].concat(),
+    ];
     let mut faults = Vec::new();
     for folder in ["src", "tests", "examples", "benches"] {
         for path in files(folder, "rs") {
@@ -45,7 +51,11 @@ fn nothing_is_unfinished_or_switched_off() {
 #[test]
 fn no_file_is_too_long() {
     let all = files("src", "rs").into_iter().chain(files("shaders", "wgsl"));
-    let long: Vec<String> = all.map(|p| (read(&p).lines().count(), p)).filter(|(n, _)| *n > LONGEST_FILE).map(|(n, p)| format!("{n} {}", p.display())).collect();
+    let long: Vec<String> = all
+        .map(|p| (read(&p).lines().count(), p))
+        .filter(|(n, _)| *n > LONGEST_FILE)
+        .map(|(n, p)| format!("{n} {}", p.display()))
+        .collect();
     assert!(long.is_empty(), "over {LONGEST_FILE} lines: is there a second room in it?\n{}", long.join("\n"));
 }
 

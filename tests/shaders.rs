@@ -59,7 +59,8 @@ fn within_limits(module: &naga::Module) -> Result<(), String> {
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let entries = std::fs::read_dir(folder).expect("the folder of shaders");
-    let mut files: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).filter(|p| p.extension().is_some_and(|e| e == "wgsl")).collect();
+    let mut files: Vec<PathBuf> =
+        entries.map(|e| e.expect("an entry").path()).filter(|p| p.extension().is_some_and(|e| e == "wgsl")).collect();
     files.sort();
     assert!(files.len() > 10, "only {} shaders were found", files.len());
     files
@@ -142,7 +143,10 @@ fn floats() -> Vec<Computation> {
     add(&[&[3, 5]], |x| x[0].tanh()?.sigmoid()?.softplus()?.erf()?.exp()?.log()?.sqrt()?.rsqrt()?.sin()?.cos()?.relu()?.abs());
     add(&[&[3, 5], &[5], &[3, 1]], |x| x[0].mul(&x[1])?.div(&x[2])?.pow(&x[1])?.maximum(&x[2])?.minimum(&x[0])?.sub(&x[1]));
     for axes in [&[0][..], &[1], &[0, 2], &[]] {
-        all.push((vec![&[3, 4, 5]], Box::new(move |x| x[0].sum(axes, false)?.square()?.add(&x[0].max(axes, false)?)?.sub(&x[0].min(axes, false)?))));
+        all.push((
+            vec![&[3, 4, 5]],
+            Box::new(move |x| x[0].sum(axes, false)?.square()?.add(&x[0].max(axes, false)?)?.sub(&x[0].min(axes, false)?)),
+        ));
     }
     let mut add = |shapes: &[&'static [usize]], f: fn(&[Tensor]) -> Result<Tensor>| all.push((shapes.to_vec(), Box::new(f)));
     add(&[&[70_000]], |x| x[0].sum_all());
@@ -153,11 +157,16 @@ fn floats() -> Vec<Computation> {
     add(&[&[4, 4096], &[4096, 4]], |x| x[0].matmul(&x[1]));
     add(&[&[4, 10]], |x| x[0].softmax()?.add(&x[0].log_softmax()?));
     add(&[&[4, 10], &[4, 10]], |x| x[0].softmax_crossentropy(&x[1]));
-    add(&[&[2, 3, 4]], |x| Tensor::concat(&[&x[0].transpose(&[2, 0, 1])?.slice(&[0..2, 0..2, 1..3])?.pad(&[(1, 0), (0, 1), (2, 2)], 1.0)?], 0));
+    add(&[&[2, 3, 4]], |x| {
+        Tensor::concat(&[&x[0].transpose(&[2, 0, 1])?.slice(&[0..2, 0..2, 1..3])?.pad(&[(1, 0), (0, 1), (2, 2)], 1.0)?], 0)
+    });
     add(&[&[2, 3], &[2, 1]], |x| Tensor::concat(&[&x[0], &x[1], &x[0], &x[1], &x[0], &x[1], &x[0], &x[1], &x[0]], 1));
     for (kernel, params) in conv_cases() {
         all.push((vec![&[2, 9, 8, 3], kernel], Box::new(move |x| x[0].conv2d(&x[1], params))));
-        all.push((vec![&[2, 9, 8, 8], if kernel[3] == 8 { &[3, 3, 8, 8] } else { &[1, 1, 8, 5] }], Box::new(move |x| x[0].conv2d(&x[1], params))));
+        all.push((
+            vec![&[2, 9, 8, 8], if kernel[3] == 8 { &[3, 3, 8, 8] } else { &[1, 1, 8, 5] }],
+            Box::new(move |x| x[0].conv2d(&x[1], params)),
+        ));
     }
     for (size, strides, padding) in [([2, 2], [2, 2], Padding::Valid), ([3, 3], [2, 2], Padding::Same), ([3, 2], [1, 1], Padding::Valid)] {
         let params = Pool2dParams { size, strides, padding };

@@ -92,21 +92,13 @@ fn optimizers_move_as_keras_does() -> Result<()> {
             Box::new(SGD::default().momentum(0.9).nesterov(true)),
             [-1.9e-04, -2.171e-03, 2.6461e-03, 4.28149e-03, 4.803341e-03],
         ),
-        (
-            "Adam",
-            Box::new(Adam::default()),
-            [-9.99683872e-04, -1.80674623e-03, -1.39907391e-03, -1.06513356e-03, -8.71581059e-04],
-        ),
+        ("Adam", Box::new(Adam::default()), [-9.99683872e-04, -1.80674623e-03, -1.39907391e-03, -1.06513356e-03, -8.71581059e-04]),
         (
             "Adam amsgrad",
             Box::new(Adam::default().amsgrad(true)),
             [-9.99683872e-04, -1.80674623e-03, -1.39907391e-03, -1.06530057e-03, -8.71748069e-04],
         ),
-        (
-            "RMSprop",
-            Box::new(RMSprop::default()),
-            [-3.14658388e-03, -6.29457064e-03, -3.28070510e-03, -3.28070510e-03, -3.83033286e-03],
-        ),
+        ("RMSprop", Box::new(RMSprop::default()), [-3.14658388e-03, -6.29457064e-03, -3.28070510e-03, -3.28070510e-03, -3.83033286e-03]),
         (
             "RMSprop momentum",
             Box::new(RMSprop::default().momentum(0.9)),
@@ -315,14 +307,26 @@ fn configurations_that_make_no_sense_say_so() {
     let build = |model: Sequential, input: &[usize]| model.on(&Device::cpu()).build(input).expect_err("must not build").to_string();
     let one = |layer: Conv2D| Sequential::new().add(layer);
     let cases = [
-        (build(one(Conv2D::new(8, 3)), &[28, 28]), "conv2d (Conv2D): expected images of shape [height, width, channels], got [28, 28] per sample; add the channel axis with `.input([28, 28, 1])`, or reshape the images"),
-        (build(one(Conv2D::new(8, 5)), &[4, 9, 1]), "conv2d (Conv2D): expected an axis of at least 5 cells (the window with its dilation), got 4; use `same` padding, a smaller window, or pool less before it"),
+        (
+            build(one(Conv2D::new(8, 3)), &[28, 28]),
+            "conv2d (Conv2D): expected images of shape [height, width, channels], got [28, 28] per sample; add the channel axis with `.input([28, 28, 1])`, or reshape the images",
+        ),
+        (
+            build(one(Conv2D::new(8, 5)), &[4, 9, 1]),
+            "conv2d (Conv2D): expected an axis of at least 5 cells (the window with its dilation), got 4; use `same` padding, a smaller window, or pool less before it",
+        ),
         (build(one(Conv2D::new(0, 3)), &[9, 9, 1]), "conv2d (Conv2D): filters: expected at least 1, got 0"),
-        (build(one(Conv2D::new(8, 3).strides(2).dilation(2)), &[9, 9, 1]), "conv2d (Conv2D): strides and dilation: expected only one of them above 1, got strides [2, 2] with dilation [2, 2]"),
+        (
+            build(one(Conv2D::new(8, 3).strides(2).dilation(2)), &[9, 9, 1]),
+            "conv2d (Conv2D): strides and dilation: expected only one of them above 1, got strides [2, 2] with dilation [2, 2]",
+        ),
         (build(Sequential::new().add(Dense::new(0)), &[4]), "dense (Dense): units: expected at least 1, got 0"),
         (build(Sequential::new().add(Dropout::new(1.5)), &[4]), "dropout (Dropout): rate: expected a number from 0 to 1, got 1.5"),
         (build(Sequential::new(), &[4]), "sequential: it has no layers; add some"),
-        (build(Sequential::new().add(Flatten::new()).add(MaxPooling2D::new(2)), &[4, 4, 1]), "max_pooling2d (MaxPooling2D): expected images of shape [height, width, channels], got [16] per sample; put it before Flatten"),
+        (
+            build(Sequential::new().add(Flatten::new()).add(MaxPooling2D::new(2)), &[4, 4, 1]),
+            "max_pooling2d (MaxPooling2D): expected images of shape [height, width, channels], got [16] per sample; put it before Flatten",
+        ),
     ];
     for (got, want) in cases {
         assert_eq!(got, want);
@@ -346,7 +350,9 @@ fn output_shapes_follow_keras() -> Result<()> {
         Ok(y.shape()[1..].to_vec())
     };
     // Length, window, stride; `same` and `valid` lengths.
-    for (n, k, s, same, valid) in [(28, 3, 1, 28, 26), (28, 3, 2, 14, 13), (5, 2, 2, 3, 2), (7, 3, 2, 4, 3), (32, 2, 2, 16, 16), (6, 5, 3, 2, 1)] {
+    for (n, k, s, same, valid) in
+        [(28, 3, 1, 28, 26), (28, 3, 2, 14, 13), (5, 2, 2, 3, 2), (7, 3, 2, 4, 3), (32, 2, 2, 16, 16), (6, 5, 3, 2, 1)]
+    {
         let conv = |padding| Conv2D::new(3, k).strides(s).padding(padding);
         assert_eq!(shape(conv(Padding::Same), [n, n, 2])?, [same, same, 3], "same {n} {k} {s}");
         assert_eq!(shape(conv(Padding::Valid), [n, n, 2])?, [valid, valid, 3], "valid {n} {k} {s}");

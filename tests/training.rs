@@ -60,9 +60,8 @@ fn ten_steps_agree_with_numpy() -> Result<()> {
     model.set_weights(&[fill(&[2, 2, 1, 2], 1.3, 0.5), zeros(2), fill(&[8, 3], 0.9, 0.5), zeros(3)])?;
     let data = Data::new(&fill(&[4, 5, 5, 1], 0.7, 1.0), &[0u8, 1, 2, 1][..])?;
     let history = model.fit(&data, Fit { epochs: 10, batch_size: 4, shuffle: false, record_steps: 10, ..quiet() })?;
-    let want = [
-        1.086748209, 1.065609170, 1.046545338, 1.029252628, 1.013100246, 0.998295351, 0.985215860, 0.972900694, 0.961321262, 0.954746756,
-    ];
+    let want =
+        [1.086748209, 1.065609170, 1.046545338, 1.029252628, 1.013100246, 0.998295351, 0.985215860, 0.972900694, 0.961321262, 0.954746756];
     for losses in [&history.step_losses[..], history.get("loss").expect("logged")] {
         assert_eq!(losses.len(), want.len());
         for (got, want) in losses.iter().zip(want) {
@@ -264,7 +263,8 @@ fn trouble_in_the_weights_or_layers_is_found() -> Result<()> {
     model.set_weights(&weights)?;
     let text = model.fit(&corners(8), quiet()).expect_err("an infinite weight").to_string();
     assert!(text.starts_with("infinity in the weight dense/kernel before step 1 of epoch 1"), "{text}");
-    let mut model = Sequential::new().add(Dense::new(3).activation("exponential")).add(Dense::new(4).activation("softmax")).on(&Device::cpu());
+    let mut model =
+        Sequential::new().add(Dense::new(3).activation("exponential")).add(Dense::new(4).activation("softmax")).on(&Device::cpu());
     model.compile(SGD::default(), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     let x = fill(&[4, 2], 0.5, 1e6);
     let text = model.fit((&x, &[0u8, 1, 2, 3][..]), quiet()).expect_err("an overflow").to_string();

@@ -52,9 +52,5 @@ pub(crate) fn run(graph: &mut Graph) {
 /// The graph's inputs that this node could write over.
 fn updated_inputs(graph: &Graph, node: &Node, overwritable: &[bool]) -> Vec<usize> {
     let specs: Vec<_> = node.inputs.iter().map(|&x| graph.values[x].clone()).collect();
-    (0..node.outputs.len())
-        .flat_map(|j| node.op.may_overwrite(&specs, j))
-        .map(|i| node.inputs[i])
-        .filter(|&x| overwritable[x])
-        .collect()
+    (0..node.outputs.len()).flat_map(|j| node.op.may_overwrite(&specs, j)).map(|i| node.inputs[i]).filter(|&x| overwritable[x]).collect()
 }

@@ -117,7 +117,14 @@ fn find_homes(graph: &Graph) -> (Vec<Home>, Vec<usize>, Vec<Vec<Option<usize>>>)
     for (number, input) in graph.inputs.iter().enumerate() {
         home_of[input.value] = homes.len();
         let bytes = graph.values[input.value].bytes();
-        homes.push(Home { bytes, input: Some(number), overwritable: input.overwritable, wanted: false, first: 0, last: last_read[input.value] });
+        homes.push(Home {
+            bytes,
+            input: Some(number),
+            overwritable: input.overwritable,
+            wanted: false,
+            first: 0,
+            last: last_read[input.value],
+        });
     }
     let mut wanted = vec![false; graph.values.len()];
     graph.outputs.iter().for_each(|&v| wanted[v] = true);

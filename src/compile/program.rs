@@ -1,12 +1,12 @@
 //! A compiled recording: a flat list of kernel runs over planned memory.
 
-use super::plan::{Plan, Slot, plan};
 use super::Graph;
+use super::plan::{Plan, Slot, plan};
+use crate::clock::Stopwatch;
 use crate::device::gpu::GpuProgram;
 use crate::device::{Device, Storage, cpu};
 use crate::error::Result;
 use std::sync::Arc;
-use crate::clock::Stopwatch;
 use std::time::Duration;
 
 /// A compiled recording. Running it again costs its kernels and nothing else.

@@ -5,9 +5,9 @@ use super::cpu::Cpu;
 use std::sync::OnceLock;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{best, gpu, named};
-#[cfg(not(target_arch = "wasm32"))]
 pub use native::{Adapter, adapters};
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use native::{best, gpu, named};
 
 /// One CPU device for the process: tensors of two calls can meet in one operation.
 pub(super) fn cpu() -> Device {

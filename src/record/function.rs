@@ -189,7 +189,12 @@ impl<'a> Function<'a> {
         let mut trace = Trace::begin(device);
         let inputs: Vec<Tensor> = args.iter().map(|a| trace.input(a.spec())).collect();
         FRAMES.with_borrow_mut(|frames| {
-            frames.push(Frame { device: device.clone(), recording: trace.recording().clone(), next_input: inputs.len(), variables: Vec::new() });
+            frames.push(Frame {
+                device: device.clone(),
+                recording: trace.recording().clone(),
+                next_input: inputs.len(),
+                variables: Vec::new(),
+            });
         });
         let guard = FrameGuard;
         let results = (self.body)(&inputs)?;
@@ -205,7 +210,15 @@ impl<'a> Function<'a> {
         let (graph, constants) = trace.finish(&wanted, &overwritable)?;
         let program = compile::program(device, graph)?;
         let variables = variables.into_iter().map(|s| s.variable).collect();
-        Ok(Traced { device: device.clone(), signature: args.iter().map(|a| a.spec().clone()).collect(), program, variables, constants, assigned, outputs })
+        Ok(Traced {
+            device: device.clone(),
+            signature: args.iter().map(|a| a.spec().clone()).collect(),
+            program,
+            variables,
+            constants,
+            assigned,
+            outputs,
+        })
     }
 
     /// How often and why it was traced.

@@ -7,7 +7,7 @@ mod tape;
 
 pub use function::{Function, TraceReport};
 pub(crate) use function::{traced_assign, traced_value};
-pub(crate) use tape::note_read;
 pub use op::{GradCx, Op};
-pub use recording::{Scope, record, record_one, record_on};
-pub use tape::{Gradients, GradientTape, Source};
+pub use recording::{Scope, record, record_on, record_one};
+pub(crate) use tape::note_read;
+pub use tape::{GradientTape, Gradients, Source};

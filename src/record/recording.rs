@@ -121,13 +121,7 @@ struct Record {
 
 impl Recording {
     fn new(device: &Device, kind: Kind) -> SharedRecording {
-        Arc::new(Mutex::new(Recording {
-            device: device.clone(),
-            kind,
-            values: Vec::new(),
-            records: Vec::new(),
-            stored: HashMap::new(),
-        }))
+        Arc::new(Mutex::new(Recording { device: device.clone(), kind, values: Vec::new(), records: Vec::new(), stored: HashMap::new() }))
     }
 
     fn entry_of_stored(&mut self, spec: &Spec, storage: &Arc<Storage>) -> usize {
@@ -280,7 +274,8 @@ pub(crate) fn flush(shared: &SharedRecording) -> Result<()> {
         Kind::Open => {}
         Kind::Trace => {
             return Err(Error::Trace(
-                "a value was read on the host, or used on another thread, while the function was traced; return it and read it outside".into(),
+                "a value was read on the host, or used on another thread, while the function was traced; return it and read it outside"
+                    .into(),
             ));
         }
         Kind::Over => {

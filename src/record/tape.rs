@@ -174,7 +174,8 @@ impl GradientTape {
     /// Forgets everything recorded and watched, and goes on recording.
     pub fn reset(&self) {
         let mut inner = self.inner.borrow_mut();
-        *inner = Inner { persistent: inner.persistent, ignores_variables: inner.ignores_variables, paused: inner.paused, ..Inner::default() };
+        *inner =
+            Inner { persistent: inner.persistent, ignores_variables: inner.ignores_variables, paused: inner.paused, ..Inner::default() };
     }
 
     /// The gradient of `target` by each source. A target that is not a scalar is summed. A source that the target does not depend on has
@@ -290,9 +291,11 @@ impl GradientTape {
             _ => {}
         }
         if !on_tape(target.id()) && !ids.contains(&target.id()) {
-            return "the target was not computed from watched values while the tape recorded (through the host, while stopped, or before?)".into();
+            return "the target was not computed from watched values while the tape recorded (through the host, while stopped, or before?)"
+                .into();
         }
-        "the target does not depend on it, or only through an operation without a gradient (a comparison, a whole number, stop_gradient)".into()
+        "the target does not depend on it, or only through an operation without a gradient (a comparison, a whole number, stop_gradient)"
+            .into()
     }
 }
 

@@ -149,7 +149,8 @@ impl<'a> Check<'a> {
         let cpu = Device::cpu();
         let exact = self.evaluate(&cpu, DType::F64, &numbers)?;
         if let Some(reference) = &self.reference {
-            close(&exact.y, &reference(&numbers), 1e-12 * self.terms, 1e-11).map_err(|e| format!("CPU in f64 against the reference: {e}"))?;
+            close(&exact.y, &reference(&numbers), 1e-12 * self.terms, 1e-11)
+                .map_err(|e| format!("CPU in f64 against the reference: {e}"))?;
         }
         if self.differentiable {
             self.differences(&cpu, &numbers, &exact)?;
@@ -288,7 +289,8 @@ impl<'a> Check<'a> {
 
 /// A random gradient of `y`'s shape, between 0.5 and 1.5 in size and of either sign: ones would hide a transposed or forgotten factor.
 fn upstream(y: &Tensor, dtype: DType, seed: u64) -> Result<Tensor> {
-    let draw = |i: usize| f64::from((host::uniform(seed, 5, i as u64) + 0.5) * if host::uniform(seed, 6, i as u64) < 0.5 { -1.0 } else { 1.0 });
+    let draw =
+        |i: usize| f64::from((host::uniform(seed, 5, i as u64) + 0.5) * if host::uniform(seed, 6, i as u64) < 0.5 { -1.0 } else { 1.0 });
     let numbers: Vec<f64> = (0..y.shape().elements()).map(draw).collect();
     Input { shape: y.shape().clone(), values: Values::Between(0.0, 0.0) }.tensor(y.device(), dtype, &numbers)
 }

@@ -33,7 +33,8 @@ pub fn gpu(what: &str) -> Option<Device> {
     let found = GPU.get_or_init(|| {
         let wanted = std::env::var("GRADUS_DEVICE").unwrap_or_default().to_lowercase();
         let all = adapters();
-        let adapter = if wanted == "cpu" { None } else { all.iter().find(|a| wanted == "gpu" || a.to_string().to_lowercase().contains(&wanted)) };
+        let adapter =
+            if wanted == "cpu" { None } else { all.iter().find(|a| wanted == "gpu" || a.to_string().to_lowercase().contains(&wanted)) };
         let options = GpuOptions { default_limits: true, checked_shaders: true };
         adapter.map(|a| a.open(options).unwrap_or_else(|e| panic!("{a}: {e}")))
     });

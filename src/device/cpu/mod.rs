@@ -4,8 +4,8 @@ mod args;
 pub mod gemm;
 mod memory;
 
-pub use args::{CpuArgs, Element, Real};
 pub(crate) use args::Region;
+pub use args::{CpuArgs, Element, Real};
 pub(crate) use memory::CpuMemory;
 
 use super::{Common, Memory, Storage};

@@ -46,7 +46,12 @@ impl GpuProgram {
                     params.extend_from_slice(block);
                     params.resize(params.len().next_multiple_of(PARAMS as usize), 0);
                 }
-                launches.push(Launched { pipeline, slots: dispatch.buffers.iter().map(slot).collect(), params_at, groups: dispatch.groups });
+                launches.push(Launched {
+                    pipeline,
+                    slots: dispatch.buffers.iter().map(slot).collect(),
+                    params_at,
+                    groups: dispatch.groups,
+                });
             }
         }
         gpu.faults.check()?;

@@ -62,7 +62,6 @@ impl Expr {
         (0..count).map(|id| Expr { nodes: Rc::clone(&nodes), id }).collect()
     }
 
-
     pub(crate) fn id(&self) -> usize {
         self.id
     }

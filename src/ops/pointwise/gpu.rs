@@ -1,7 +1,7 @@
 //! The WGSL of an expression.
 
-use super::expr::Node;
 use super::Pointwise;
+use super::expr::Node;
 use crate::error::{Error, Result};
 use crate::record::op::{Buffer, Launch, Shader};
 use crate::shape::{DType, Shape};
@@ -25,7 +25,8 @@ pub(super) fn launch(op: &Pointwise, launch: &mut Launch) -> Result<()> {
     // Too many for one dispatch: outputs in memory of their own first, a few at a time; then those that destroy inputs, all at once.
     let room = MOST_BUFFERS.saturating_sub(launch.input_count());
     if room == 0 && !fresh.is_empty() {
-        let message = format!("a pointwise expression of {} tensors; {MOST_BUFFERS} storage buffers are bound at most", launch.input_count());
+        let message =
+            format!("a pointwise expression of {} tensors; {MOST_BUFFERS} storage buffers are bound at most", launch.input_count());
         return Err(Error::Device(message));
     }
     for outputs in fresh.chunks(room.max(1)) {

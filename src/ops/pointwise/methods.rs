@@ -1,6 +1,6 @@
 //! Pointwise methods and operators of `Tensor`.
 
-use super::{Expr, map1, map_to, one};
+use super::{Expr, map_to, map1, one};
 use crate::device::Device;
 use crate::error::Result;
 use crate::shape::{DType, Shape, Spec};

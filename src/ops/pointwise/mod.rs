@@ -195,7 +195,11 @@ fn expect_float(op: &str, kind: DType) -> Result<()> {
 fn unify(types: &mut [Option<DType>], a: usize, b: usize, float: DType, op: &str) -> Result<DType> {
     let kind = types[a].or(types[b]).unwrap_or(float);
     let (ta, tb) = (*types[a].get_or_insert(kind), *types[b].get_or_insert(kind));
-    if ta == tb { Ok(ta) } else { Err(Error::dtype(op.to_lowercase(), format!("two of one type, the first is {ta}"), format!("{tb}; cast one"))) }
+    if ta == tb {
+        Ok(ta)
+    } else {
+        Err(Error::dtype(op.to_lowercase(), format!("two of one type, the first is {ta}"), format!("{tb}; cast one")))
+    }
 }
 
 impl Op for Pointwise {
@@ -268,10 +272,8 @@ impl Op for Pointwise {
                 Node::Input(_) | Node::Number(_) | Node::Compare(..) | Node::Cast(..) | Node::IsFinite(_) => {}
             }
         }
-        let wanted: Vec<(usize, Expr)> = (0..count)
-            .filter(|&i| cx.wants(i))
-            .filter_map(|i| slopes.get(&handles[i].id()).cloned().map(|slope| (i, slope)))
-            .collect();
+        let wanted: Vec<(usize, Expr)> =
+            (0..count).filter(|&i| cx.wants(i)).filter_map(|i| slopes.get(&handles[i].id()).cloned().map(|slope| (i, slope))).collect();
         let mut dxs: Vec<Option<Tensor>> = vec![None; count];
         if wanted.is_empty() {
             return Ok(dxs);

@@ -155,7 +155,8 @@ fn nan_stays_nan() {
     for device in [Some(Device::cpu()), crate::testing::gpu("NaN")].into_iter().flatten() {
         let x = Tensor::new(&device, [2], &[f32::NAN, 1.0]).expect("a tensor");
         let one = Tensor::new(&device, [2], &[1.0f32, 1.0]).expect("a tensor");
-        let all = [x.relu(), x.tanh(), x.sigmoid(), x.softplus(), x.maximum(&one), one.maximum(&x), x.minimum(&one), one.minimum(&x), x.erf()];
+        let all =
+            [x.relu(), x.tanh(), x.sigmoid(), x.softplus(), x.maximum(&one), one.maximum(&x), x.minimum(&one), one.minimum(&x), x.erf()];
         for (i, y) in all.into_iter().enumerate() {
             let y = y.and_then(|y| y.to_vec::<f32>()).expect("values");
             assert!(y[0].is_nan() && y[1].is_finite(), "function {i} on {device}: {y:?}");
