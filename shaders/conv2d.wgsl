@@ -17,6 +17,8 @@ const FRONT_X: u32 = 0u;
 // The input counts as having UP - 1 zeros between its pixels.
 const UP_Y: u32 = 1u;
 const UP_X: u32 = 1u;
+// 1 if the window reaches over the border anywhere, or UP is above one.
+const PADDED: u32 = 1u;
 const SIZE: u32 = 64u;
 
 struct Params { pixels: u32 }
@@ -41,6 +43,7 @@ const NOWHERE: u32 = 0xffffffffu;
 fn cells(at: Four, ky: u32, kx: u32) -> vec4<u32> {
     let row = at.top + ky * DY;
     let column = at.left + kx * DX;
+    if (PADDED == 0u) { return ((at.image * H + row) * W + column) * CIN; }
     var inside = (row < vec4<u32>(H * UP_Y)) & (column < vec4<u32>(W * UP_X));
     if (UP_Y > 1u) { inside = inside & (row % UP_Y == vec4<u32>(0u)); }
     if (UP_X > 1u) { inside = inside & (column % UP_X == vec4<u32>(0u)); }
@@ -48,7 +51,9 @@ fn cells(at: Four, ky: u32, kx: u32) -> vec4<u32> {
 }
 
 fn load(at: vec4<u32>, inside: vec4<bool>, c: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), vec4<f32>(x[at.x + c], x[at.y + c], x[at.z + c], x[at.w + c]), inside);
+    let v = vec4<f32>(x[at.x + c], x[at.y + c], x[at.z + c], x[at.w + c]);
+    if (PADDED == 0u) { return v; }
+    return select(vec4<f32>(0.0), v, inside);
 }
 
 fn weights(at: u32) -> vec4<f32> {

@@ -83,7 +83,11 @@ fn files_name_their_op() {
     for path in files() {
         let text = std::fs::read_to_string(&path).expect("a readable file");
         let head = text.lines().next().unwrap_or_default();
-        let named = head.split_whitespace().find(|w| w.starts_with("src/ops/")).unwrap_or_default().trim_end_matches(['.', ',', ';', ':']);
+        let named = head
+            .split_whitespace()
+            .map(|w| w.trim_matches(['(', ')', '.', ',', ';', ':']))
+            .find(|w| w.starts_with("src/ops/"))
+            .unwrap_or_default();
         let op = Path::new(env!("CARGO_MANIFEST_DIR")).join(named);
         assert!(!named.is_empty() && op.exists(), "{}: its first line names no file of an op: {head}", path.display());
         let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();

@@ -68,12 +68,16 @@ fn compiled(mut model: Sequential) -> Result<Sequential> {
 
 const GRADIENTS: [f32; 5] = [0.01, 0.1, -0.3, 0.0, 0.05];
 
-fn displacements(optimizer: &mut dyn Optimizer, start: f32) -> Result<Vec<f64>> {
-    let cpu = Device::cpu();
-    let x = Variable::new("x", &Tensor::new(&cpu, [1], &[start])?)?;
+/// The CPU, and the adapter that tests run on if there is one.
+fn devices(what: &str) -> Vec<Device> {
+    std::iter::once(Device::cpu()).chain(gradus::testing::gpu(what)).collect()
+}
+
+fn displacements(device: &Device, optimizer: &mut dyn Optimizer, start: f32) -> Result<Vec<f64>> {
+    let x = Variable::new("x", &Tensor::new(device, [1], &[start])?)?;
     let mut path = Vec::new();
     for gradient in GRADIENTS {
-        optimizer.apply_gradients(&[(Tensor::new(&cpu, [1], &[gradient])?, x.clone())])?;
+        optimizer.apply_gradients(&[(Tensor::new(device, [1], &[gradient])?, x.clone())])?;
         path.push(x.value()?.item()? - f64::from(start));
     }
     assert_eq!(optimizer.iterations()?, 5);
@@ -83,38 +87,41 @@ fn displacements(optimizer: &mut dyn Optimizer, start: f32) -> Result<Vec<f64>> 
 /// Displacements of Keras's optimizers, written from its source in float64.
 #[test]
 fn optimizers_move_as_keras_does() -> Result<()> {
-    type Case = (&'static str, Box<dyn Optimizer>, [f64; 5]);
+    type Case = (&'static str, fn() -> Box<dyn Optimizer>, [f64; 5]);
     let cases: [Case; 8] = [
-        ("SGD", Box::new(SGD::default()), [-1.0e-04, -1.1e-03, 1.9e-03, 1.9e-03, 1.4e-03]),
-        ("SGD momentum", Box::new(SGD::default().momentum(0.9)), [-1.0e-04, -1.19e-03, 8.29e-04, 2.6461e-03, 3.78149e-03]),
+        ("SGD", || Box::new(SGD::default()), [-1.0e-04, -1.1e-03, 1.9e-03, 1.9e-03, 1.4e-03]),
+        ("SGD momentum", || Box::new(SGD::default().momentum(0.9)), [-1.0e-04, -1.19e-03, 8.29e-04, 2.6461e-03, 3.78149e-03]),
         (
             "SGD nesterov",
-            Box::new(SGD::default().momentum(0.9).nesterov(true)),
+            || Box::new(SGD::default().momentum(0.9).nesterov(true)),
             [-1.9e-04, -2.171e-03, 2.6461e-03, 4.28149e-03, 4.803341e-03],
         ),
-        ("Adam", Box::new(Adam::default()), [-9.99683872e-04, -1.80674623e-03, -1.39907391e-03, -1.06513356e-03, -8.71581059e-04]),
+        ("Adam", || Box::new(Adam::default()), [-9.99683872e-04, -1.80674623e-03, -1.39907391e-03, -1.06513356e-03, -8.71581059e-04]),
         (
             "Adam amsgrad",
-            Box::new(Adam::default().amsgrad(true)),
+            || Box::new(Adam::default().amsgrad(true)),
             [-9.99683872e-04, -1.80674623e-03, -1.39907391e-03, -1.06530057e-03, -8.71748069e-04],
         ),
-        ("RMSprop", Box::new(RMSprop::default()), [-3.14658388e-03, -6.29457064e-03, -3.28070510e-03, -3.28070510e-03, -3.83033286e-03]),
+        ("RMSprop", || Box::new(RMSprop::default()), [-3.14658388e-03, -6.29457064e-03, -3.28070510e-03, -3.28070510e-03, -3.83033286e-03]),
         (
             "RMSprop momentum",
-            Box::new(RMSprop::default().momentum(0.9)),
+            || Box::new(RMSprop::default().momentum(0.9)),
             [-3.14658388e-03, -9.12649613e-03, -1.14945516e-02, -1.36258015e-02, -1.60935543e-02],
         ),
         (
             "RMSprop centered",
-            Box::new(RMSprop::default().centered(true)),
+            || Box::new(RMSprop::default().centered(true)),
             [-3.31496772e-03, -6.66642936e-03, -3.58858565e-03, -3.58858565e-03, -4.14254489e-03],
         ),
     ];
-    for (name, mut optimizer, want) in cases {
-        let got = displacements(optimizer.as_mut(), 0.0)?;
-        assert_eq!(got.len(), want.len());
-        for (t, (g, w)) in got.iter().zip(want).enumerate() {
-            close(*g, w, 2e-5, &format!("{name}, step {}", t + 1));
+    let devices = devices("the optimizers");
+    for (name, make, want) in cases {
+        for device in &devices {
+            let got = displacements(device, make().as_mut(), 0.0)?;
+            assert_eq!(got.len(), want.len());
+            for (t, (g, w)) in got.iter().zip(want).enumerate() {
+                close(*g, w, 2e-5, &format!("{name} on {device}, step {}", t + 1));
+            }
         }
     }
     Ok(())
@@ -123,7 +130,7 @@ fn optimizers_move_as_keras_does() -> Result<()> {
 /// PyTorch's Adam has ε inside the bias correction; the tolerance above can tell them apart.
 #[test]
 fn adam_is_not_pytorchs() -> Result<()> {
-    let first = displacements(&mut Adam::default(), 0.0)?[0];
+    let first = displacements(&Device::cpu(), &mut Adam::default(), 0.0)?[0];
     assert!((first - -9.99990000e-04).abs() >= 1e-4 * first.abs(), "{first:e}");
     Ok(())
 }
@@ -132,10 +139,12 @@ fn adam_is_not_pytorchs() -> Result<()> {
 #[test]
 fn adamw_decays_apart_from_the_gradient() -> Result<()> {
     let want = [-1.00368387e-03, -1.81474222e-03, -1.41106264e-03, -1.08111664e-03, -8.91559817e-04];
-    let got = displacements(&mut AdamW::default(), 1.0)?;
-    assert_eq!(got.len(), want.len());
-    for (g, w) in got.iter().zip(want) {
-        assert!((g - w).abs() <= 2e-7, "{got:?} instead of {want:?}");
+    for device in devices("AdamW") {
+        let got = displacements(&device, &mut AdamW::default(), 1.0)?;
+        assert_eq!(got.len(), want.len());
+        for (g, w) in got.iter().zip(want) {
+            assert!((g - w).abs() <= 2e-7, "{device}: {got:?} instead of {want:?}");
+        }
     }
     Ok(())
 }
@@ -160,10 +169,9 @@ fn step(w: &Variable, target: &Tensor, optimizer: &dyn Optimizer) -> Result<Vec<
     Ok(vec![loss])
 }
 
-fn fifty_steps(optimizer: &mut dyn Optimizer, replayed: bool) -> Result<Vec<f32>> {
-    let cpu = Device::cpu();
-    let w = Variable::new("w", &Tensor::from_array(&cpu, &fill(&[3, 4], 0.3, 1.0))?)?;
-    let target = Tensor::from_array(&cpu, &fill(&[3, 4], 1.1, 2.0))?;
+fn fifty_steps(device: &Device, optimizer: &mut dyn Optimizer, replayed: bool) -> Result<Vec<f32>> {
+    let w = Variable::new("w", &Tensor::from_array(device, &fill(&[3, 4], 0.3, 1.0))?)?;
+    let target = Tensor::from_array(device, &fill(&[3, 4], 1.1, 2.0))?;
     optimizer.build(std::slice::from_ref(&w))?;
     let rates: Vec<f64> = (0..50).map(|i| 0.01 + 0.001 * f64::from(i % 7)).collect();
     if !replayed {
@@ -178,7 +186,7 @@ fn fifty_steps(optimizer: &mut dyn Optimizer, replayed: bool) -> Result<Vec<f32>
     let optimizer: &dyn Optimizer = optimizer;
     let function = Function::new("step", |args: &[Tensor]| step(&w, &args[0], optimizer));
     for rate in rates {
-        rate_variable.assign(&Tensor::scalar(&cpu, rate as f32)?)?;
+        rate_variable.assign(&Tensor::scalar(device, rate as f32)?)?;
         function.call(&[&target])?;
     }
     assert_eq!(function.trace_report().traces.len(), 1);
@@ -187,13 +195,16 @@ fn fifty_steps(optimizer: &mut dyn Optimizer, replayed: bool) -> Result<Vec<f32>
 
 #[test]
 fn a_replayed_step_gives_the_bits_of_an_eager_one() -> Result<()> {
-    for (mut eager, mut replayed) in all_optimizers().into_iter().zip(all_optimizers()) {
-        let name = eager.name();
-        let a = fifty_steps(eager.as_mut(), false)?;
-        let b = fifty_steps(replayed.as_mut(), true)?;
-        assert!(a.iter().all(|v| v.is_finite()), "{name}");
-        assert_eq!(a.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), b.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), "{name}");
-        assert_eq!((eager.iterations()?, replayed.iterations()?), (50, 50), "{name}");
+    for device in devices("replayed optimizers") {
+        for (mut eager, mut replayed) in all_optimizers().into_iter().zip(all_optimizers()) {
+            let name = eager.name();
+            let a = fifty_steps(&device, eager.as_mut(), false)?;
+            let b = fifty_steps(&device, replayed.as_mut(), true)?;
+            assert!(a.iter().all(|v| v.is_finite()), "{name}");
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&a), bits(&b), "{name} on {device}");
+            assert_eq!((eager.iterations()?, replayed.iterations()?), (50, 50), "{name} on {device}");
+        }
     }
     Ok(())
 }

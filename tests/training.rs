@@ -34,13 +34,22 @@ fn corners(samples: usize) -> Data {
     Data::new(Samples::new([samples, 6, 6, 1], &x).expect("36 bytes a sample"), &labels).expect("a label for each")
 }
 
+/// The CPU, and the adapter that tests run on if there is one.
+fn devices(what: &str) -> Vec<Device> {
+    std::iter::once(Device::cpu()).chain(gradus::testing::gpu(what)).collect()
+}
+
 fn small() -> Result<Sequential> {
+    small_on(&Device::cpu())
+}
+
+fn small_on(device: &Device) -> Result<Sequential> {
     let mut model = Sequential::new()
         .add(Rescaling::new(1.0 / 255.0))
         .add(Conv2D::new(4, 3).activation(Relu))
         .add(Flatten::new())
         .add(Dense::new(4).activation(Softmax))
-        .on(&Device::cpu());
+        .on(device);
     model.compile(Adam::new(0.01), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     Ok(model)
 }
@@ -48,12 +57,16 @@ fn small() -> Result<Sequential> {
 /// Ten steps of a tiny network against the same in NumPy float64 (whose gradients agree with central differences).
 #[test]
 fn ten_steps_agree_with_numpy() -> Result<()> {
+    devices("ten steps of training").iter().try_for_each(ten_steps)
+}
+
+fn ten_steps(device: &Device) -> Result<()> {
     let mut model = Sequential::new()
         .add(Conv2D::new(2, 2).activation(Relu))
         .add(MaxPooling2D::new(2))
         .add(Flatten::new())
         .add(Dense::new(3).activation(Softmax))
-        .on(&Device::cpu())
+        .on(device)
         .input([5, 5, 1]);
     model.compile(Adam::new(0.01), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     let zeros = |n: usize| ArrayD::zeros(vec![n]);
@@ -65,7 +78,7 @@ fn ten_steps_agree_with_numpy() -> Result<()> {
     for losses in [&history.step_losses[..], history.get("loss").expect("logged")] {
         assert_eq!(losses.len(), want.len());
         for (got, want) in losses.iter().zip(want) {
-            assert!((got - want).abs() <= 1e-5 * want, "{losses:?}");
+            assert!((got - want).abs() <= 1e-5 * want, "{device}: {losses:?}");
         }
     }
     assert_eq!(history.get("accuracy"), Some(&[0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5][..]));
@@ -149,23 +162,48 @@ fn the_last_batch_trains_with_its_own_samples_only() -> Result<()> {
     Ok(())
 }
 
+fn with_dropout(device: &Device, seed: u64) -> Result<Sequential> {
+    let mut model = Sequential::new()
+        .add(Rescaling::new(1.0 / 255.0))
+        .add(Conv2D::new(3, 3).activation("relu"))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(Dropout::new(0.3))
+        .add(Dense::new(4).activation("softmax"))
+        .seed(seed)
+        .on(device);
+    model.compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
+    Ok(model)
+}
+
 #[test]
 fn one_seed_one_result() -> Result<()> {
-    let train = |seed| -> Result<Vec<ArrayD<f32>>> {
-        let mut model = Sequential::new()
-            .add(Rescaling::new(1.0 / 255.0))
-            .add(Flatten::new())
-            .add(Dense::new(8).activation("relu"))
-            .add(Dropout::new(0.3))
-            .add(Dense::new(4).activation("softmax"))
-            .seed(seed)
-            .on(&Device::cpu());
-        model.compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
-        model.fit(&corners(60), Fit { epochs: 3, batch_size: 8, ..quiet() })?;
-        model.get_weights()
-    };
-    assert_eq!(train(5)?, train(5)?);
-    assert_ne!(train(5)?, train(6)?);
+    for device in devices("training twice") {
+        let train = |seed| -> Result<Vec<ArrayD<f32>>> {
+            let mut model = with_dropout(&device, seed)?;
+            model.fit(&corners(60), Fit { epochs: 3, batch_size: 8, ..quiet() })?;
+            model.get_weights()
+        };
+        assert_eq!(train(5)?, train(5)?, "{device}");
+        assert_ne!(train(5)?, train(6)?, "{device}");
+    }
+    Ok(())
+}
+
+/// First weights, order and dropout are the same bits everywhere; sums differ in their last ones.
+#[test]
+fn devices_train_alike() -> Result<()> {
+    let mut all = Vec::new();
+    for device in devices("training on two devices") {
+        let mut model = with_dropout(&device, 3)?;
+        let history = model.fit(&corners(60), Fit { epochs: 3, batch_size: 8, record_steps: 20, ..quiet() })?;
+        assert_eq!(history.step_losses.len(), 20);
+        all.push((device, history.step_losses));
+    }
+    let (_, want) = &all[0];
+    for (device, got) in &all[1..] {
+        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() <= 1e-4 * w), "{device}: {got:?} instead of {want:?}");
+    }
     Ok(())
 }
 
@@ -235,22 +273,26 @@ fn other_losses_train() -> Result<()> {
 
 #[test]
 fn a_nan_in_the_data_is_found() -> Result<()> {
+    devices("a NaN in the data").iter().try_for_each(nan_in_the_data)
+}
+
+fn nan_in_the_data(device: &Device) -> Result<()> {
     let mut x = fill(&[40, 6, 6, 1], 0.1, 1.0);
     x[[29, 2, 3, 0]] = f32::NAN;
     let y: Vec<u8> = (0..40).map(|i| i % 4).collect();
-    let mut model = small()?;
+    let mut model = small_on(device)?;
     let options = Fit { batch_size: 8, shuffle: false, ..quiet() };
     let error = model.fit((&x, &y), options.clone()).expect_err("a NaN");
-    assert_eq!(error.to_string(), "NaN in the input of sample 29, which step 4 of epoch 1 used; clean the data");
-    let weights = model.get_weights()?;
-    assert!(weights.iter().flatten().all(|w| w.is_finite()), "the bad step changed nothing");
-    // They are the weights after three good steps.
-    let mut short = small()?;
+    assert_eq!(error.to_string(), "NaN in the input of sample 29, which step 4 of epoch 1 used; clean the data", "{device}");
+    // The weights are those after three good steps: neither the bad one nor the one after it changed them.
+    let mut short = small_on(device)?;
     let first = Samples::new([24, 6, 6, 1], &x.as_slice().expect("contiguous")[..24 * 36])?;
     short.fit((first, &y[..24]), options)?;
-    assert_eq!(weights, short.get_weights()?);
+    let weights = model.get_weights()?;
+    assert!(weights.iter().flatten().all(|w| w.is_finite()), "{device}");
+    assert_eq!(weights, short.get_weights()?, "{device}");
     let text = model.evaluate((&x, &y)).expect_err("a NaN").to_string();
-    assert_eq!(text, "NaN in the input of sample 29, which step 1 of the evaluation used; clean the data");
+    assert_eq!(text, "NaN in the input of sample 29, which step 1 of the evaluation used; clean the data", "{device}");
     Ok(())
 }
 

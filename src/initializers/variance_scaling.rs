@@ -6,7 +6,7 @@ use crate::ops::random::host::Stream;
 use crate::shape::Shape;
 
 /// The standard deviation of a standard normal that is cut at ±2: a truncated normal is widened by it, to keep the asked variance.
-const TRUNCATED_STDDEV: f64 = 0.879_625_661_034_239_78;
+const TRUNCATED_STDDEV: f64 = 0.879_625_661_034_239_8;
 
 /// Which number the variance is divided by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -102,7 +102,7 @@ impl ActivationFn {
             Softmax => x.softmax(),
             LogSoftmax => x.log_softmax(),
             LeakyRelu => piecewise(x, |x| x * 0.2),
-            Elu => piecewise(x, |x| exp_minus_1(x)),
+            Elu => piecewise(x, exp_minus_1),
             Selu => piecewise(x, |x| exp_minus_1(x) * SELU_ALPHA)?.mul_scalar(SELU_SCALE),
             Softsign => map1(&[x], |e| &e[0] / (e[0].abs() + 1.0)),
             HardSigmoid => map1(&[x], |e| (&e[0] / 6.0 + 0.5).relu().min(&e[0].number(1.0))),

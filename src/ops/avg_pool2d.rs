@@ -61,10 +61,10 @@ impl Op for AvgPool2d {
 
 /// Input `dy`; output `dx`: each `dy`, divided by the number of its window's real cells, at every one of them.
 #[derive(Debug, Clone)]
-pub(crate) struct AvgPool2dGrad {
-    pub params: Pool2dParams,
+struct AvgPool2dGrad {
+    params: Pool2dParams,
     /// Rows and columns of the images: strides leave them open.
-    pub image: [usize; 2],
+    image: [usize; 2],
 }
 
 impl AvgPool2dGrad {

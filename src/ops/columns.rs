@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::ops::Range;
 
-/// Elements of one block's matrix and output: what stays in a core's second-level cache.
-const BLOCK: usize = 160 * 1024;
+/// Elements of one block's matrix and output: what stays in a core's second-level cache, with room for the kernel.
+const BLOCK: usize = 96 * 1024;
 /// Blocks that there should be at least, so that every core has work.
 const BLOCKS: usize = 16;
 

@@ -90,17 +90,24 @@ fn forward<T: Real>(g: &Geometry, x: &[T], kernel: &[T], y: &mut [T]) {
     });
 }
 
-/// Adds the dispatch of `shaders/conv2d.wgsl`. With `up` above one, the kernel slides over the images with `up - 1` zeros put between their
-/// pixels: the input gradient of a convolution with strides.
+/// Adds the dispatch of `shaders/conv2d.wgsl` or `conv2d_vec4.wgsl`. With `up` above one, the kernel slides over the images with `up - 1`
+/// zeros put between their pixels: the input gradient of a convolution with strides.
 pub(super) fn convolve(launch: &mut Launch, name: &'static str, g: &Geometry, up: [usize; 2], buffers: [Buffer; 3]) {
     let pixels = g.images * g.rows.output * g.columns.output;
     let size = if launch.adapter().software { 8 } else { 64 };
-    let shader = Shader::new(name, include_str!("../../shaders/conv2d.wgsl")).set_all(&constants(g)).set_all(&[
-        ("UP_Y", up[0]),
-        ("UP_X", up[1]),
-        ("SIZE", size),
-    ]);
+    let padded = g.rows.padded() || g.columns.padded() || up != [1, 1];
+    let source = match in_fours(g) {
+        true => include_str!("../../shaders/conv2d_vec4.wgsl"),
+        false => include_str!("../../shaders/conv2d.wgsl"),
+    };
+    let variant = [("UP_Y", up[0]), ("UP_X", up[1]), ("PADDED", usize::from(padded)), ("SIZE", size)];
+    let shader = Shader::new(name, source).set_all(&constants(g)).set_all(&variant);
     launch.threads(shader, &buffers, &[pixels as u32], pixels.div_ceil(8) * g.cout.div_ceil(8), size as u32);
+}
+
+/// Whether channels can be read four at a time.
+pub(super) fn in_fours(g: &Geometry) -> bool {
+    g.cin > 0 && g.cin.is_multiple_of(4) && g.cout.is_multiple_of(4)
 }
 
 /// The constants that the convolution shaders share.
@@ -183,6 +190,8 @@ mod tests {
         run([1, 7, 6, 1], [3, 2, 1, 5], params([2, 3], Same, [1, 1]));
         run([1, 6, 4, 4], [2, 5, 4, 4], params([3, 1], Same, [1, 1]));
         run([2, 2, 2, 4], [3, 3, 4, 8], params([1, 1], Same, [1, 1]));
+        run([1, 7, 8, 4], [3, 3, 4, 12], params([1, 1], Valid, [1, 1]));
+        run([1, 7, 6, 4], [3, 3, 4, 4], params([2, 2], Same, [1, 1]));
         run([1, 9, 8, 5], [3, 3, 5, 7], params([1, 1], Same, [2, 1]));
         run([2, 9, 8, 1], [3, 3, 1, 9], params([2, 1], Valid, [2, 3]));
     }

@@ -5,7 +5,7 @@
 //! The sum over all pixels of the batch is cut into parts whose number depends on the shapes alone; the parts are added in order.
 
 use super::columns::{Conv2dParams, Geometry, add};
-use super::conv2d::{Conv2d, constants};
+use super::conv2d::{Conv2d, constants, in_fours};
 use super::conv2d_dx::Conv2dDx;
 use super::window::expect_shape;
 use crate::device::cpu::Real;
@@ -78,7 +78,11 @@ impl Op for Conv2dDw {
         let (elements, software) = (g.kernel_shape().elements(), launch.adapter().software);
         let planes = planes(threads, rows, elements, software);
         let size = if software { 8 } else { 64 };
-        let shader = Shader::new("conv2d_dw", include_str!("../../shaders/conv2d_dw.wgsl")).set_all(&constants(&g));
+        let source = match in_fours(&g) {
+            true => include_str!("../../shaders/conv2d_dw_vec4.wgsl"),
+            false => include_str!("../../shaders/conv2d_dw.wgsl"),
+        };
+        let shader = Shader::new("conv2d_dw", source).set_all(&constants(&g));
         let shader = shader.set_all(&[("PADDED", usize::from(g.rows.padded() || g.columns.padded())), ("SIZE", size)]);
         let parts = if planes == 1 { Buffer::Output(0) } else { launch.scratch(planes * elements) };
         let buffers = [Buffer::Input(0), Buffer::Input(1), parts];

@@ -62,7 +62,7 @@ impl Op for MaxPool2d {
 
 /// Inputs `x`, `dy`; output `dx`: each `dy` at its window's winner, zero elsewhere.
 #[derive(Debug, Clone)]
-pub(crate) struct MaxPool2dGrad(pub Pool2dParams);
+struct MaxPool2dGrad(Pool2dParams);
 
 impl Op for MaxPool2dGrad {
     fn name(&self) -> &'static str {
@@ -99,7 +99,7 @@ impl Op for MaxPool2dGrad {
 
 /// Inputs `x` and `values` of its shape; output: the values at the winners. The gradient of [`MaxPool2dGrad`] by `dy`.
 #[derive(Debug, Clone)]
-pub(crate) struct MaxPool2dPick(pub Pool2dParams);
+struct MaxPool2dPick(Pool2dParams);
 
 impl Op for MaxPool2dPick {
     fn name(&self) -> &'static str {

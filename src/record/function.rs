@@ -1,7 +1,8 @@
 //! `Function`: graph mode. A closure is traced once per input signature into a program, which is replayed from then on.
 
-use super::recording::{self, Trace};
+use super::recording;
 use super::tape;
+use super::trace::{Trace, input_of};
 use crate::compile::{self, Program};
 use crate::device::{Device, Storage};
 use crate::error::{Error, Result};
@@ -119,7 +120,7 @@ impl Frame {
         let at = match self.variables.iter().position(|s| s.variable.id() == variable.id()) {
             Some(at) => at,
             None => {
-                let now = recording::input_of(&self.recording, variable.spec(), self.next_input);
+                let now = input_of(&self.recording, variable.spec(), self.next_input);
                 self.variables.push(Seen { variable: variable.clone(), input: self.next_input, now, assigned: false });
                 self.next_input += 1;
                 self.variables.len() - 1

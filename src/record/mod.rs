@@ -4,6 +4,7 @@ mod function;
 pub mod op;
 pub(crate) mod recording;
 mod tape;
+mod trace;
 
 pub use function::{Function, TraceReport};
 pub(crate) use function::{traced_assign, traced_value};

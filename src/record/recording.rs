@@ -75,21 +75,21 @@ thread_local! {
     static SCOPES: RefCell<Vec<Arc<str>>> = const { RefCell::new(Vec::new()) };
     static OPEN: RefCell<HashMap<u64, SharedRecording>> = RefCell::new(HashMap::new());
     /// Traces in progress, innermost last.
-    static TRACES: RefCell<Vec<(Device, SharedRecording)>> = const { RefCell::new(Vec::new()) };
+    pub(super) static TRACES: RefCell<Vec<(Device, SharedRecording)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Operations in order, over numbered values.
 pub(crate) struct Recording {
-    device: Device,
-    kind: Kind,
-    values: Vec<Entry>,
+    pub(super) device: Device,
+    pub(super) kind: Kind,
+    pub(super) values: Vec<Entry>,
     records: Vec<Record>,
     /// The number of a stored value that was met before, by the identity of its memory.
     stored: HashMap<u64, usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Runs when a value of it is read.
     Open,
     /// Belongs to a `Function`; its values cannot be read.
@@ -98,12 +98,12 @@ enum Kind {
     Over,
 }
 
-struct Entry {
-    spec: Spec,
-    source: EntrySource,
+pub(super) struct Entry {
+    pub(super) spec: Spec,
+    pub(super) source: EntrySource,
 }
 
-enum EntrySource {
+pub(super) enum EntrySource {
     /// A value that already has memory.
     Stored(Arc<Storage>),
     /// An argument or a variable of the function that is traced: the input of this number.
@@ -120,11 +120,11 @@ struct Record {
 }
 
 impl Recording {
-    fn new(device: &Device, kind: Kind) -> SharedRecording {
+    pub(super) fn new(device: &Device, kind: Kind) -> SharedRecording {
         Arc::new(Mutex::new(Recording { device: device.clone(), kind, values: Vec::new(), records: Vec::new(), stored: HashMap::new() }))
     }
 
-    fn entry_of_stored(&mut self, spec: &Spec, storage: &Arc<Storage>) -> usize {
+    pub(super) fn entry_of_stored(&mut self, spec: &Spec, storage: &Arc<Storage>) -> usize {
         // The same memory may be seen under two shapes (a reshape), which are two values here.
         if let Some(&index) = self.stored.get(&storage.id())
             && self.values[index].spec == *spec
@@ -138,7 +138,7 @@ impl Recording {
     }
 
     /// Empties the recording into a graph for the compiler: which memory it starts from, and which values are wanted of it.
-    fn take_graph(&mut self, wanted: &[usize]) -> (Graph, Vec<Arc<Storage>>) {
+    pub(super) fn take_graph(&mut self, wanted: &[usize]) -> (Graph, Vec<Arc<Storage>>) {
         let mut storages = Vec::new();
         let mut graph = Graph::default();
         let values = std::mem::take(&mut self.values);
@@ -321,87 +321,4 @@ pub(crate) fn flush(shared: &SharedRecording) -> Result<()> {
 pub(crate) fn flush_device(device: &Device) -> Result<()> {
     let open = OPEN.with_borrow(|open| open.get(&device.id()).cloned());
     open.map_or(Ok(()), |recording| flush(&recording))
-}
-
-/// A trace in progress. Dropping it ends the trace, also when the traced code returns early with an error.
-pub(crate) struct Trace {
-    recording: SharedRecording,
-    inputs: usize,
-}
-
-impl Trace {
-    pub fn begin(device: &Device) -> Trace {
-        let recording = Recording::new(device, Kind::Trace);
-        TRACES.with_borrow_mut(|traces| traces.push((device.clone(), recording.clone())));
-        Trace { recording, inputs: 0 }
-    }
-
-    /// A tensor that stands for the next input of the program.
-    #[track_caller]
-    pub fn input(&mut self, spec: &Spec) -> Tensor {
-        self.inputs += 1;
-        input_of(&self.recording, spec, self.inputs - 1)
-    }
-
-    pub fn recording(&self) -> &SharedRecording {
-        &self.recording
-    }
-
-    /// Ends the trace. `wanted` become the program's outputs.
-    ///
-    /// Returns the graph, whose first inputs are those of [`Trace::input`] and [`input_of`] in order of their numbers and whose last are the
-    /// constants, and the constants' memory.
-    pub fn finish(self, wanted: &[&Tensor], overwritable: &[bool]) -> Result<(Graph, Vec<Arc<Storage>>)> {
-        let mut numbers = Vec::with_capacity(wanted.len());
-        for tensor in wanted {
-            numbers.push(self.number_of(tensor)?);
-        }
-        let mut recording = lock(&self.recording);
-        let mut named: Vec<(usize, usize)> = Vec::new();
-        for (value, entry) in recording.values.iter().enumerate() {
-            if let EntrySource::Input(number) = entry.source {
-                named.push((number, value));
-            }
-        }
-        named.sort_unstable();
-        let (mut graph, constants) = recording.take_graph(&numbers);
-        let constant_inputs = std::mem::take(&mut graph.inputs);
-        graph.inputs = named.iter().map(|&(number, value)| GraphInput { value, overwritable: overwritable[number] }).collect();
-        graph.inputs.extend(constant_inputs);
-        Ok((graph, constants))
-    }
-
-    /// The recording's number of a tensor that is returned: pending in it, or stored before it.
-    fn number_of(&self, tensor: &Tensor) -> Result<usize> {
-        loop {
-            let other = match &*tensor.value.state() {
-                State::Pending(recording, index) if Arc::ptr_eq(recording, &self.recording) => return Ok(*index),
-                State::Pending(recording, _) => recording.clone(),
-                State::Failed(error) => return Err(error.clone()),
-                State::Stored(storage) => {
-                    let storage = storage.clone();
-                    return Ok(lock(&self.recording).entry_of_stored(tensor.spec(), &storage));
-                }
-            };
-            flush(&other)?;
-        }
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        lock(&self.recording).kind = Kind::Over;
-        TRACES.with_borrow_mut(|traces| traces.retain(|(_, recording)| !Arc::ptr_eq(recording, &self.recording)));
-    }
-}
-
-/// A tensor that stands for input `number` of the program that is traced.
-#[track_caller]
-pub(crate) fn input_of(shared: &SharedRecording, spec: &Spec, number: usize) -> Tensor {
-    let mut recording = lock(shared);
-    let index = recording.values.len();
-    recording.values.push(Entry { spec: spec.clone(), source: EntrySource::Input(number) });
-    let device = recording.device.clone();
-    drop(recording);
-    Tensor { value: Value::new(&device, spec.clone(), State::Pending(shared.clone(), index)) }
 }

@@ -12,7 +12,8 @@ pub fn close(got: &[f64], want: &[f64], absolute: f64, relative: f64) -> Result<
     let mut worst: Option<(f64, usize)> = None;
     for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
         let allowed = absolute + relative * w.abs();
-        let fine = (g - w).abs() <= allowed || (g.is_infinite() && g == w);
+        let distance = (g - w).abs();
+        let fine = (distance.is_finite() && distance <= allowed) || (g.is_infinite() && g == w);
         if !fine {
             let excess = if (g - w).is_nan() { f64::INFINITY } else { (g - w).abs() / allowed.max(f64::MIN_POSITIVE) };
             if worst.is_none_or(|(e, _)| excess > e) {

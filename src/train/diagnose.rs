@@ -8,22 +8,15 @@ use crate::models::Sequential;
 use crate::shape::DType;
 use crate::tensor::Tensor;
 
-/// The cause of a bad training step, number `step` (from 0) of `epoch` (from 0). No step after it changed a weight.
-pub(super) async fn find_cause(model: &Sequential, feed: &Feed, epoch: usize, step: usize) -> Error {
-    let place = format!("step {} of epoch {}", step + 1, epoch + 1);
-    search(model, feed, step, &place, &Call::training()).await.unwrap_or_else(|error| error.at(place))
-}
-
-/// The cause of a bad step of an evaluation.
-pub(super) async fn find_cause_in_test(model: &Sequential, feed: &Feed, step: usize) -> Error {
-    let place = format!("step {} of the evaluation", step + 1);
-    search(model, feed, step, &place, &Call::inference()).await.unwrap_or_else(|error| error.at(place))
+/// The cause of a bad step, number `step` from 0; `place` names it in errors. No step after it changed a weight.
+pub(super) async fn find_cause(model: &Sequential, feed: &Feed, step: usize, place: &str, call: &Call) -> Error {
+    search(model, feed, step, place, call).await.unwrap_or_else(|error| error.at(place))
 }
 
 /// Looks where the trouble can begin, in the order of the computation: the data, the weights, the layers, the loss.
 async fn search(model: &Sequential, feed: &Feed, step: usize, place: &str, call: &Call) -> Result<Error> {
     for (what, samples) in [("input", &feed.data().x), ("label", &feed.data().y)] {
-        for &row in feed.rows(step) {
+        for row in feed.rows(step) {
             if let Some(found) = in_sample(samples, row) {
                 let place = format!("the {what} of sample {row}, which {place} used");
                 return Ok(not_finite(found, place, "clean the data"));

@@ -1,13 +1,12 @@
 //! Losses and metrics of data that the model is not trained on, and its predictions.
 
-use super::data::{Data, IntoData, IntoSamples};
-use super::feed::{self, Feed};
+use super::data::{IntoData, IntoSamples};
 use super::progress::{Progress, Verbose};
-use super::step::{self, Totals};
-use super::{compiled, diagnose};
+use super::run::Pass;
+use super::{compiled, feed};
 use crate::error::{Error, Result};
 use crate::layers::Call;
-use crate::models::{Compiled, Sequential};
+use crate::models::Sequential;
 use crate::record::Function;
 use crate::shape::Spec;
 use crate::tensor::Tensor;
@@ -78,7 +77,11 @@ impl Sequential {
     pub async fn evaluate_async(&self, data: impl IntoData, options: Evaluate) -> Result<Evaluation> {
         let data = &data.into_data()?;
         let compiled = compiled(self, "evaluate")?;
-        let mut logs = Evaluator::new(self, compiled, data, options.batch_size)?.run(options.verbose).await?.into_iter();
+        let pass = Pass::evaluation(self, compiled, data, options.batch_size)?;
+        let mut progress = Progress::new(options.verbose, pass.steps());
+        let logs = pass.run("the evaluation", None, &mut progress, |_| ()).await?;
+        progress.finish(&logs);
+        let mut logs = logs.into_iter();
         let (_, loss) = logs.next().expect("the loss comes first");
         Ok(Evaluation { loss, metrics: logs.collect() })
     }
@@ -117,45 +120,5 @@ impl Sequential {
         }
         let shape = [&[x.count()], &output[..]].concat();
         Ok(ArrayD::from_shape_vec(shape, values).expect("a prediction of the output's shape for every sample"))
-    }
-}
-
-/// The evaluation of one data set, which can be repeated.
-pub(super) struct Evaluator<'a> {
-    model: &'a Sequential,
-    compiled: &'a Compiled,
-    feed: Feed,
-    totals: Totals,
-}
-
-impl<'a> Evaluator<'a> {
-    pub fn new(model: &'a Sequential, compiled: &'a Compiled, data: &Data, batch_size: usize) -> Result<Evaluator<'a>> {
-        let (device, output) = (model.device()?, model.output_shape()?);
-        let data = feed::prepare(data, compiled.loss.as_ref(), output)?;
-        Ok(Evaluator { model, compiled, feed: Feed::new(device, data, batch_size)?, totals: Totals::new(device, compiled)? })
-    }
-
-    /// `loss` and the metrics.
-    pub async fn run(&mut self, verbose: Verbose) -> Result<Vec<(String, f64)>> {
-        self.feed.start(None)?;
-        self.totals.reset()?;
-        let (model, compiled, feed, totals) = (self.model, self.compiled, &self.feed, &self.totals);
-        let step = Function::new("test_step", |args: &[Tensor]| step::test(model, compiled, feed, totals, args));
-        let steps = feed.steps();
-        let mut progress = Progress::new(verbose, steps);
-        for done in 1..=steps {
-            let args = feed.args(done - 1)?;
-            step.call_on(model.device()?, &args.iter().collect::<Vec<_>>())?;
-            if done < steps && progress.due(done) {
-                progress.update(done, &totals.read().await?.logs);
-            }
-        }
-        let sums = totals.read().await?;
-        if sums.good_steps < steps {
-            progress.abandon();
-            return Err(diagnose::find_cause_in_test(model, feed, sums.good_steps).await);
-        }
-        progress.finish(&sums.logs);
-        Ok(sums.logs)
     }
 }

@@ -5,16 +5,17 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::losses::Loss;
 use crate::shape::{DType, Shape, Spec};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, lock};
 use crate::variable::Variable;
+use std::sync::Mutex;
 
 /// Hands out the batches of one data set. Every batch has the same shape: the last is filled up with copies of its first sample, which weigh 0.
 pub(super) struct Feed {
     device: Device,
     data: Data,
     batch: usize,
-    /// The samples of each step, `steps · batch` of them.
-    order: Vec<u32>,
+    /// The samples of each step, `steps · batch` of them; a new order for every epoch.
+    order: Mutex<Vec<u32>>,
     resident: Option<Resident>,
 }
 
@@ -48,8 +49,8 @@ impl Feed {
             return Err(Error::argument("batch_size", "at least 1", 0));
         }
         let count = data.count();
-        let mut feed = Feed { device: device.clone(), batch: batch.min(count), order: Vec::new(), resident: None, data };
-        feed.order = feed.filled((0..count as u32).collect());
+        let mut feed = Feed { device: device.clone(), batch: batch.min(count), order: Mutex::default(), resident: None, data };
+        feed.order = Mutex::new(feed.filled((0..count as u32).collect()));
         let largest = feed.data.x.spec().bytes().max(feed.data.y.spec().bytes()) as u64;
         if largest <= device.max_tensor_bytes() {
             feed.resident = Some(feed.upload()?);
@@ -59,11 +60,12 @@ impl Feed {
 
     fn upload(&self) -> Result<Resident> {
         let table = [self.steps(), self.batch];
-        let weights: Vec<f32> = (0..self.order.len()).map(|i| if i < self.data.count() { 1.0 } else { 0.0 }).collect();
+        let order = lock(&self.order);
+        let weights: Vec<f32> = (0..order.len()).map(|i| if i < self.data.count() { 1.0 } else { 0.0 }).collect();
         Ok(Resident {
             x: tensor(&self.device, self.data.x.spec().clone(), self.data.x.bytes())?,
             y: tensor(&self.device, self.data.y.spec().clone(), self.data.y.bytes())?,
-            order: Variable::new("fit/order", &Tensor::new(&self.device, table, &self.order)?)?.untrainable(),
+            order: Variable::new("fit/order", &Tensor::new(&self.device, table, &order)?)?.untrainable(),
             weights: Tensor::new(&self.device, table, &weights)?,
             position: Variable::new("fit/position", &Tensor::scalar(&self.device, 0u32)?)?.untrainable(),
         })
@@ -75,7 +77,7 @@ impl Feed {
     }
 
     /// Begins an epoch: with this order of the samples, or the last one.
-    pub fn start(&mut self, order: Option<Vec<u32>>) -> Result<()> {
+    pub fn start(&self, order: Option<Vec<u32>>) -> Result<()> {
         let new_order = order.map(|order| self.filled(order));
         if let Some(resident) = &self.resident {
             resident.position.assign(&Tensor::scalar(&self.device, 0u32)?)?;
@@ -84,7 +86,7 @@ impl Feed {
             }
         }
         if let Some(order) = new_order {
-            self.order = order;
+            *lock(&self.order) = order;
         }
         Ok(())
     }
@@ -125,14 +127,14 @@ impl Feed {
         let rows = self.rows(step);
         let of = |samples: &Samples| {
             let spec = Spec::new(samples.spec().shape.with(0, rows.len()), samples.spec().dtype);
-            tensor(&self.device, spec, &samples.gather(rows))
+            tensor(&self.device, spec, &samples.gather(&rows))
         };
         Ok((of(&self.data.x)?, of(&self.data.y)?))
     }
 
     /// The samples of a step, filling included.
-    pub fn rows(&self, step: usize) -> &[u32] {
-        &self.order[step * self.batch..][..self.batch]
+    pub fn rows(&self, step: usize) -> Vec<u32> {
+        lock(&self.order)[step * self.batch..][..self.batch].to_vec()
     }
 
     pub fn data(&self) -> &Data {
@@ -177,4 +179,62 @@ fn with_range(mut error: Error, y: &Samples) -> Error {
         *got = format!("{got} with {kind} from {low} to {high}");
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(resident: bool) -> Result<Feed> {
+        let x: Vec<u8> = (0..10).collect();
+        let data = Data::new(Samples::new([5, 2], &x)?, &[10u32, 11, 12, 13, 14][..])?;
+        let mut feed = Feed::new(&Device::cpu(), data, 2)?;
+        assert!(feed.resident.is_some(), "ten bytes fit");
+        if !resident {
+            feed.resident = None;
+        }
+        Ok(feed)
+    }
+
+    type Read = (Vec<u8>, Vec<u32>, Vec<f32>);
+
+    fn epoch(feed: &Feed) -> Result<Vec<Read>> {
+        let read = |step| -> Result<Read> {
+            let batch = feed.batch(&feed.args(step)?)?;
+            Ok((batch.x.to_vec()?, batch.y.to_vec()?, batch.weights.to_vec()?))
+        };
+        (0..feed.steps()).map(read).collect()
+    }
+
+    /// From the device and from the host come the same batches, and the last is filled up with its own first sample.
+    #[test]
+    fn both_ways_give_the_same_batches() -> Result<()> {
+        let expected: Vec<Read> = vec![
+            (vec![6, 7, 0, 1], vec![13, 10], vec![1.0, 1.0]),
+            (vec![8, 9, 2, 3], vec![14, 11], vec![1.0, 1.0]),
+            (vec![4, 5, 4, 5], vec![12, 12], vec![1.0, 0.0]),
+        ];
+        for resident in [true, false] {
+            let feed = feed(resident)?;
+            feed.start(Some(vec![3, 0, 4, 1, 2]))?;
+            assert_eq!(epoch(&feed)?, expected, "resident: {resident}");
+            feed.start(None)?;
+            assert_eq!(epoch(&feed)?, expected, "the last order again, resident: {resident}");
+            assert_eq!(feed.rows(2), [2, 2]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn labels_are_checked_and_become_u32() -> Result<()> {
+        let loss = crate::losses::SparseCategoricalCrossentropy::new();
+        let x = Samples::new([3, 1], &[0.0f32; 3])?;
+        let prepared = |labels: Samples| prepare(&Data::new(&x, labels)?, &loss, &Shape::from([4]));
+        let good = prepared(Samples::new([3, 1], &[0.0f64, 3.0, 1.0])?)?;
+        assert_eq!((good.y.spec().dtype, good.y.numbers().collect::<Vec<_>>()), (DType::U32, vec![0.0, 3.0, 1.0]));
+        let error = prepared(Samples::new([3], &[0u8, 1, 4])?).expect_err("five classes");
+        assert!(matches!(error, Error::Label { label: 4, position: 2, classes: 4, .. }), "{error}");
+        assert!(prepared(Samples::new([3], &[0.0f32, f32::NAN, 1.0])?).is_err());
+        Ok(())
+    }
 }

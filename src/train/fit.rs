@@ -1,16 +1,13 @@
 //! The training loop.
 
+use super::compiled;
 use super::data::{Data, IntoData};
-use super::evaluate::Evaluator;
-use super::feed::{self, Feed};
 use super::history::History;
 use super::progress::{self, Progress, Verbose};
-use super::step::{self, Sums, Totals};
-use super::{compiled, diagnose};
+use super::run::Pass;
 use crate::error::{Error, Result};
 use crate::models::Sequential;
 use crate::ops::random::host;
-use crate::record::Function;
 use crate::tensor::Tensor;
 
 /// How to train. The defaults are Keras's.
@@ -68,7 +65,7 @@ impl Sequential {
         if let Some(compiled) = self.compiled_mut() {
             compiled.optimizer.build(&variables)?;
         }
-        Fitting::new(self, data, &options)?.run(&options).await
+        train(self, data, &options).await
     }
 }
 
@@ -93,75 +90,34 @@ fn shuffled(count: usize, seed: u64, epoch: usize) -> Vec<u32> {
     host::permutation(count, seed, 1 << 63 | epoch as u64)
 }
 
-/// A call of `fit` that goes on.
-struct Fitting<'a> {
-    model: &'a Sequential,
-    feed: Feed,
-    totals: Totals,
-    validation: Option<Evaluator<'a>>,
-    losses: Vec<Tensor>,
-}
-
-impl<'a> Fitting<'a> {
-    fn new(model: &'a Sequential, data: &Data, options: &Fit) -> Result<Fitting<'a>> {
-        let compiled = compiled(model, "fit")?;
-        let (device, output) = (model.device()?, model.output_shape()?);
-        let data = feed::prepare(data, compiled.loss.as_ref(), output)?;
-        let validation = options.validation.as_ref().map(|data| Evaluator::new(model, compiled, data, options.batch_size));
-        Ok(Fitting {
-            model,
-            feed: Feed::new(device, data, options.batch_size)?,
-            totals: Totals::new(device, compiled)?,
-            validation: validation.transpose()?,
-            losses: Vec::new(),
-        })
-    }
-
-    async fn run(mut self, options: &Fit) -> Result<History> {
-        let mut history = History::default();
-        for epoch in options.initial_epoch..options.epochs {
-            progress::epoch_head(options.verbose, epoch, options.epochs);
-            let order = options.shuffle.then(|| shuffled(self.feed.data().count(), self.model.seed_value(), epoch));
-            self.feed.start(order)?;
-            self.totals.reset()?;
-            let progress = Progress::new(options.verbose, self.feed.steps());
-            let mut logs = self.epoch(epoch, options, progress).await?;
-            if let Some(validation) = &mut self.validation {
-                let results = validation.run(Verbose::Silent).await?;
-                logs.1.extend(results.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
+/// All epochs of a model that is ready.
+async fn train(model: &Sequential, data: &Data, options: &Fit) -> Result<History> {
+    let compiled = compiled(model, "fit")?;
+    let pass = Pass::training(model, compiled, data, options.batch_size)?;
+    let validation = options.validation.as_ref().map(|data| Pass::evaluation(model, compiled, data, options.batch_size)).transpose()?;
+    let mut history = History::default();
+    let mut losses: Vec<Tensor> = Vec::new();
+    for epoch in options.initial_epoch..options.epochs {
+        progress::epoch_head(options.verbose, epoch, options.epochs);
+        let mut progress = Progress::new(options.verbose, pass.steps());
+        let order = options.shuffle.then(|| shuffled(pass.count(), model.seed_value(), epoch));
+        let keep = |outputs: Vec<Tensor>| {
+            if losses.len() < options.record_steps {
+                losses.extend(outputs);
             }
-            logs.0.finish(&logs.1);
-            history.push(epoch, &logs.1);
+        };
+        let mut logs = pass.run(&format!("epoch {}", epoch + 1), order, &mut progress, keep).await?;
+        if let Some(validation) = &validation {
+            let mut silent = Progress::new(Verbose::Silent, validation.steps());
+            let place = format!("the validation after epoch {}", epoch + 1);
+            let results = validation.run(&place, None, &mut silent, |_| ()).await?;
+            logs.extend(results.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
         }
-        for loss in &self.losses {
-            history.step_losses.push(f64::from(loss.read::<f32>().await?[0]));
-        }
-        Ok(history)
+        progress.finish(&logs);
+        history.push(epoch, &logs);
     }
-
-    async fn epoch(&mut self, epoch: usize, options: &Fit, mut progress: Progress) -> Result<(Progress, Vec<(String, f64)>)> {
-        let (model, compiled) = (self.model, compiled(self.model, "fit")?);
-        let (feed, totals) = (&self.feed, &self.totals);
-        let step = Function::new("train_step", |args: &[Tensor]| step::train(model, compiled, feed, totals, args));
-        let steps = feed.steps();
-        for done in 1..=steps {
-            let args = feed.args(done - 1)?;
-            let outputs = step.call_on(model.device()?, &args.iter().collect::<Vec<_>>())?;
-            if self.losses.len() < options.record_steps {
-                self.losses.extend(outputs);
-            }
-            if done == steps || progress.due(done) {
-                let Sums { good_steps, logs } = totals.read().await?;
-                if good_steps < done {
-                    progress.abandon();
-                    return Err(diagnose::find_cause(model, feed, epoch, good_steps).await);
-                }
-                if done == steps {
-                    return Ok((progress, logs));
-                }
-                progress.update(done, &logs);
-            }
-        }
-        unreachable!("an epoch has at least one step, and returns after the last")
+    for loss in &losses {
+        history.step_losses.push(f64::from(loss.read::<f32>().await?[0]));
     }
+    Ok(history)
 }

@@ -8,6 +8,7 @@ mod feed;
 mod fit;
 mod history;
 mod progress;
+mod run;
 mod step;
 
 pub use data::{Data, IntoData, IntoSamples, Number, Samples};
