@@ -94,13 +94,13 @@ fn ten_steps(device: &Device) -> Result<()> {
 #[test]
 fn learns_and_reports() -> Result<()> {
     let mut model = small()?;
-    let history = model.fit(&corners(203), Fit { epochs: 8, batch_size: 16, validation: Some(corners(50)), ..quiet() })?;
+    let history = model.fit(corners(203), Fit { epochs: 8, batch_size: 16, validation: Some(corners(50)), ..quiet() })?;
     let names: Vec<&str> = history.logs.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["loss", "accuracy", "val_loss", "val_accuracy"]);
     assert_eq!(history.epochs, [0, 1, 2, 3, 4, 5, 6, 7]);
     assert!(history.logs.iter().all(|(_, values)| values.len() == 8));
     assert_eq!(history.last("val_accuracy"), Some(1.0), "{history}");
-    let result = model.evaluate(&corners(50))?;
+    let result = model.evaluate(corners(50))?;
     assert!(history.last("val_loss").is_some_and(|l| (l - result.loss).abs() <= 1e-6), "{history}{result}");
     assert_eq!(result.metric("accuracy"), Some(1.0));
     Ok(())
@@ -110,7 +110,7 @@ fn learns_and_reports() -> Result<()> {
 #[test]
 fn results_do_not_depend_on_the_batch_size() -> Result<()> {
     let mut model = small()?;
-    model.fit(&corners(40), quiet())?;
+    model.fit(corners(40), quiet())?;
     let data = corners(53);
     let whole = model.evaluate_with(&data, Evaluate { batch_size: 53, ..Evaluate::default() })?;
     for batch_size in [1, 7, 32, 1000] {
@@ -140,7 +140,7 @@ fn the_last_batch_trains_with_its_own_samples_only() -> Result<()> {
     // One step over 5 samples of which a batch of 8 is too large, and one over 5 of 5, are the same step.
     let losses = |batch_size| -> Result<(f64, Vec<ArrayD<f32>>)> {
         let mut model = small()?;
-        let history = model.fit(&corners(5), Fit { batch_size, shuffle: false, ..quiet() })?;
+        let history = model.fit(corners(5), Fit { batch_size, shuffle: false, ..quiet() })?;
         Ok((history.last("loss").expect("logged"), model.get_weights()?))
     };
     assert_eq!(losses(5)?, losses(8)?);
@@ -181,7 +181,7 @@ fn one_seed_one_result() -> Result<()> {
     for device in devices("training twice") {
         let train = |seed| -> Result<Vec<ArrayD<f32>>> {
             let mut model = with_dropout(&device, seed)?;
-            model.fit(&corners(60), Fit { epochs: 3, batch_size: 8, ..quiet() })?;
+            model.fit(corners(60), Fit { epochs: 3, batch_size: 8, ..quiet() })?;
             model.get_weights()
         };
         assert_eq!(train(5)?, train(5)?, "{device}");
@@ -196,7 +196,7 @@ fn devices_train_alike() -> Result<()> {
     let mut all = Vec::new();
     for device in devices("training on two devices") {
         let mut model = with_dropout(&device, 3)?;
-        let history = model.fit(&corners(60), Fit { epochs: 3, batch_size: 8, record_steps: 20, ..quiet() })?;
+        let history = model.fit(corners(60), Fit { epochs: 3, batch_size: 8, record_steps: 20, ..quiet() })?;
         assert_eq!(history.step_losses.len(), 20);
         all.push((device, history.step_losses));
     }
@@ -217,7 +217,7 @@ fn data_that_do_not_fit_say_so() -> Result<()> {
     let mut model = small()?;
     assert!(text(model.fit((&x, &[0u8; 7][..]), quiet())).contains("a label for each of 8 samples"));
     assert!(text(model.fit(&data, Fit { batch_size: 0, ..quiet() })).contains("batch_size: expected at least 1, got 0"));
-    assert!(text(model.fit(&data.take(0), quiet())).contains("at least one sample"));
+    assert!(text(model.fit(data.take(0), quiet())).contains("at least one sample"));
     let labels = [0i64, 1, 2, 3, 4, 0, 0, 0];
     assert_eq!(
         model.fit((&x, &labels[..]), quiet()).expect_err("five classes"),
@@ -303,7 +303,7 @@ fn trouble_in_the_weights_or_layers_is_found() -> Result<()> {
     let mut weights = model.get_weights()?;
     weights[2][[5, 1]] = f32::INFINITY;
     model.set_weights(&weights)?;
-    let text = model.fit(&corners(8), quiet()).expect_err("an infinite weight").to_string();
+    let text = model.fit(corners(8), quiet()).expect_err("an infinite weight").to_string();
     assert!(text.starts_with("infinity in the weight dense/kernel before step 1 of epoch 1"), "{text}");
     let mut model =
         Sequential::new().add(Dense::new(3).activation("exponential")).add(Dense::new(4).activation("softmax")).on(&Device::cpu());

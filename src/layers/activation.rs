@@ -103,9 +103,10 @@ impl ActivationFn {
             LogSoftmax => x.log_softmax(),
             LeakyRelu => piecewise(x, |x| x * 0.2),
             Elu => piecewise(x, exp_minus_1),
-            Selu => piecewise(x, |x| exp_minus_1(x) * SELU_ALPHA)?.mul_scalar(SELU_SCALE),
+            // At 0 the slope is that of the positive part, as TensorFlow's.
+            Selu => map1(&[x], |e| e[0].ge(&e[0].number(0.0)).select(&e[0], &(exp_minus_1(&e[0]) * SELU_ALPHA)) * SELU_SCALE),
             Softsign => map1(&[x], |e| &e[0] / (e[0].abs() + 1.0)),
-            HardSigmoid => map1(&[x], |e| (&e[0] / 6.0 + 0.5).relu().min(&e[0].number(1.0))),
+            HardSigmoid => map1(&[x], |e| e[0].number(1.0).min(&(&e[0] / 6.0 + 0.5).relu())),
             // The exact form, as `keras.activations.gelu`; `keras.ops.gelu` is the one with tanh.
             Gelu => map1(&[x], |e| &e[0] * 0.5 * ((&e[0] * FRAC_1_SQRT_2).erf() + 1.0)),
             Silu => map1(&[x], |e| &e[0] * e[0].sigmoid()),
@@ -197,7 +198,7 @@ mod tests {
             (Selu, [-1.670_568_7, -1.111_330_7, 0.0, 0.525_350_5, 3.152_102_9]),
             (Silu, [-0.142_277_6, -0.268_941_4, 0.0, 0.311_229_7, 2.857_722_4]),
             (Gelu, [-0.004_049_7, -0.158_655_3, 0.0, 0.345_731_2, 2.995_950_3]),
-            (Softplus, [0.048_587_4, 0.313_261_7, 0.693_147_2, 0.974_077_0, 3.048_587_4]),
+            (Softplus, [0.048_587_4, 0.313_261_7, std::f64::consts::LN_2, 0.974_077_0, 3.048_587_4]),
             (Softsign, [-0.75, -0.5, 0.0, 0.333_333_3, 0.75]),
             (HardSigmoid, [0.0, 0.333_333_3, 0.5, 0.583_333_3, 1.0]),
             (Sigmoid, [0.047_425_9, 0.268_941_4, 0.5, 0.622_459_3, 0.952_574_1]),

@@ -53,7 +53,8 @@ impl Loss for BinaryCrossentropy {
         if self.label_smoothing != 0.0 {
             labels = map1(&[&labels], |e| &e[0] * (1.0 - self.label_smoothing) + self.label_smoothing / 2.0)?;
         }
-        let of_logits = |z: &Tensor| map1(&[&labels, z], |e| e[1].relu() - &e[1] * &e[0] + (-e[1].abs()).softplus());
+        // -t·log σ(z) - (1-t)·log(1 - σ(z)), with its true slope also at 0.
+        let of_logits = |z: &Tensor| map1(&[&labels, z], |e| e[1].softplus() - &e[1] * &e[0]);
         let values = match y_pred.logits(Squash::Sigmoid) {
             Some(logits) => of_logits(logits)?,
             None if self.from_logits => of_logits(y_pred)?,
@@ -90,7 +91,7 @@ mod tests {
         let y_pred = tensor([2, 1], &[0.5, 0.25])?;
         let got = BinaryCrossentropy::new().call(&tensor([2], &[1.0, 0.0])?, &y_pred)?;
         assert_eq!(got.shape()[..], [2]);
-        close(&got.to_vec()?, &[0.693_147_2, 0.287_682_1], 1e-6);
+        close(&got.to_vec()?, &[std::f64::consts::LN_2, 0.287_682_1], 1e-6);
         Ok(())
     }
 

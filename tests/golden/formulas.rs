@@ -14,6 +14,8 @@ pub struct Formula<'a> {
     pub inputs: Vec<&'static str>,
     /// How many numbers are added up for one number of the output or of a gradient.
     pub terms: usize,
+    /// That on a GPU, whose functions are less exact: WGSL lets `exp(x)` be wrong by 3 + 2|x| units in the last place.
+    pub gpu_terms: usize,
     /// Each output is made of few numbers, and is compared by its own size if that is above this.
     pub each_above: Option<f64>,
     body: Body<'a>,
@@ -21,7 +23,15 @@ pub struct Formula<'a> {
 
 impl<'a> Formula<'a> {
     fn new(inputs: &[&'static str], terms: usize, body: impl Fn(&Backend, &[Tensor]) -> Result<Tensor> + 'a) -> Formula<'a> {
-        Formula { inputs: inputs.to_vec(), terms, each_above: None, body: Box::new(body) }
+        Formula { inputs: inputs.to_vec(), terms, gpu_terms: terms, each_above: None, body: Box::new(body) }
+    }
+
+    /// For functions that a GPU has instructions for.
+    fn inexact_on_gpus(mut self) -> Formula<'a> {
+        /// 128 units in the last place.
+        const TERMS: usize = 64;
+        self.gpu_terms = self.terms.max(TERMS);
+        self
     }
 
     fn each_above(mut self, floor: f64) -> Formula<'a> {
@@ -126,10 +136,9 @@ fn binary(case: &Case) -> Option<Formula<'_>> {
         _ => return None,
     };
     let smaller = case.shape("a").elements().min(case.shape("b").elements());
-    Some(
-        Formula::new(&["a", "b"], case.shape("y").elements() / smaller, move |_, x| f(&x[0], &x[1]))
-            .each_above(f64::from(f32::MIN_POSITIVE)),
-    )
+    let terms = case.shape("y").elements() / smaller;
+    let formula = Formula::new(&["a", "b"], terms, move |_, x| f(&x[0], &x[1])).each_above(f64::from(f32::MIN_POSITIVE));
+    Some(if case.name.starts_with("pow") { formula.inexact_on_gpus() } else { formula })
 }
 
 fn unary(case: &Case) -> Option<Formula<'_>> {
@@ -160,13 +169,15 @@ fn unary(case: &Case) -> Option<Formula<'_>> {
     };
     // A derivative like 1 - y² is a difference of numbers near 1, and its rounding is theirs; so are sines far from 0.
     let near_one = ["tanh", "sigmoid", "erf", "sin", "cos", "log"].iter().any(|f| name.starts_with(f));
-    Some(Formula::new(&["x"], 1, move |_, x| f(&x[0])).each_above(if near_one { 1.0 } else { f64::from(f32::MIN_POSITIVE) }))
+    let formula = Formula::new(&["x"], 1, move |_, x| f(&x[0])).each_above(if near_one { 1.0 } else { f64::from(f32::MIN_POSITIVE) });
+    let exact = ["relu", "abs", "square", "negative", "sign", "floor"].contains(&name);
+    Some(if exact { formula } else { formula.inexact_on_gpus() })
 }
 
 /// Operations that only move numbers.
 fn movement(case: &Case) -> Option<Formula<'_>> {
     fn one(body: Body<'_>) -> Formula<'_> {
-        Formula { inputs: vec!["x"], terms: 1, each_above: None, body }
+        Formula { inputs: vec!["x"], terms: 1, gpu_terms: 1, each_above: None, body }
     }
     let shape = || case.shape("y").clone();
     Some(match case.name.split('_').next()? {
@@ -183,12 +194,12 @@ fn movement(case: &Case) -> Option<Formula<'_>> {
         "concat" => {
             let inputs = ["a", "b", "c"].into_iter().filter(|f| case.has(f)).collect();
             let body: Body = Box::new(|_, x| Tensor::concat(&x.iter().collect::<Vec<_>>(), case.number("axis") as isize));
-            Formula { inputs, terms: 1, each_above: None, body }
+            Formula { inputs, ..one(body) }
         }
         "reshape" => one(Box::new(move |_, x| x[0].reshape(shape()))),
         "broadcast" => {
             let stretch = case.shape("y").elements() / case.shape("x").elements();
-            Formula { terms: stretch, ..one(Box::new(move |_, x| x[0].broadcast_to(shape()))) }
+            Formula { terms: stretch, gpu_terms: stretch, ..one(Box::new(move |_, x| x[0].broadcast_to(shape()))) }
         }
         _ => return None,
     })

@@ -50,8 +50,9 @@ fn compare(case: &Case, formula: &Formula, of: &Case, digits: Digits, field: &st
     let wanted = of.f64s(field);
     let dy = case.f64s("dy");
     let beside = if field == "y" { &[][..] } else { &dy };
+    let terms = if on.device.is_gpu() { formula.gpu_terms } else { formula.terms };
     let each_above = formula.each_above.filter(|_| field == "y" || formula.terms == 1);
-    Want { values: &wanted, digits, terms: formula.terms, beside, each_above }.compare(got, on.dtype)
+    Want { values: &wanted, digits, terms, beside, each_above }.compare(got, on.dtype)
 }
 
 fn run(on: &Backend) {

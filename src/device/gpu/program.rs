@@ -11,9 +11,13 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct GpuProgram {
     launches: Vec<Launched>,
     params: Option<wgpu::BindGroup>,
-    /// For each launch, the bind group of the last run and the memory that it names.
-    bound: Mutex<Vec<Option<Bound>>>,
+    /// For each launch, the bind groups of the last runs and the memory that they name.
+    bound: Mutex<Vec<Vec<Bound>>>,
 }
+
+/// A variable that is read after it was assigned alternates between two memories, and values that leave a program come back to the pool in the
+/// order they are dropped: so many bind groups of a launch are kept that such cycles find their own again.
+const KEPT: usize = 8;
 
 struct Launched {
     pipeline: Arc<Pipeline>,
@@ -56,7 +60,7 @@ impl GpuProgram {
         }
         gpu.faults.check()?;
         let params = if params.is_empty() { None } else { Some(params_group(gpu, &params)?) };
-        let bound = Mutex::new(launches.iter().map(|_| None).collect());
+        let bound = Mutex::new(launches.iter().map(|_| Vec::new()).collect());
         Ok(GpuProgram { launches, params, bound })
     }
 
@@ -74,12 +78,16 @@ impl GpuProgram {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (launch, bound) in self.launches.iter().zip(bound.iter_mut()) {
             let same = |b: &Bound| launch.slots.iter().zip(&b.memory).all(|(&slot, &id)| slots[slot].id() == id);
-            if !bound.as_ref().is_some_and(same) {
-                *bound = Some(launch.bind(gpu, slots));
-            }
-            let Some(Bound { group, .. }) = bound else { unreachable!("bound above") };
+            let at = bound.iter().position(same).unwrap_or_else(|| {
+                if bound.len() == KEPT {
+                    bound.remove(0);
+                }
+                bound.push(launch.bind(gpu, slots));
+                bound.len() - 1
+            });
+            let group = &bound[at].group;
             pass.set_pipeline(&launch.pipeline.pipeline);
-            pass.set_bind_group(0, &*group, &[]);
+            pass.set_bind_group(0, group, &[]);
             if launch.pipeline.has_params {
                 pass.set_bind_group(1, self.params.as_ref(), &[launch.params_at]);
             }
