@@ -301,7 +301,7 @@ mod tests {
         for size @ [_, _, k] in [[1, 1, 1], [128, 128, 36_864], [8, 8, 129], [5000, 64, 288], [128, 10, 128], [7, 7, 0]] {
             for software in [false, true] {
                 let grid = Grid::of(size, 1, software);
-                assert!(grid.section % 4 == 0 && grid.sections * grid.section >= k, "{size:?}");
+                assert!(grid.section.is_multiple_of(4) && grid.sections * grid.section >= k, "{size:?}");
                 assert!(grid.sections == 1 || (grid.sections - 1) * grid.section < k, "{size:?}: an empty section");
             }
         }

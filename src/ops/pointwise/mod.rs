@@ -323,4 +323,5 @@ impl Pointwise {
 }
 
 #[cfg(test)]
+#[expect(clippy::type_complexity, reason = "tables of cases, each used once")]
 mod tests;
