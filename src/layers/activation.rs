@@ -67,11 +67,6 @@ const NAMES: [(&str, ActivationFn); 16] = [
     ("log_softmax", LogSoftmax),
 ];
 
-/// The positive part as it is, the negative part through `f`.
-fn piecewise(x: &Tensor, f: impl Fn(&Expr) -> Expr) -> Result<Tensor> {
-    map1(&[x], |e| e[0].gt(&e[0].number(0.0)).select(&e[0], &f(&e[0])))
-}
-
 /// `exp(x) - 1` for `x` up to 0. What is beyond is not asked for, and must not overflow: infinity times a slope of 0 is no number.
 fn exp_minus_1(x: &Expr) -> Expr {
     x.min(&x.number(0.0)).exp() - 1.0
@@ -92,25 +87,44 @@ impl ActivationFn {
     /// # Errors
     /// [`Error::DType`] if `x` is not a float.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Linear => Ok(x.clone()),
-            Relu => x.relu(),
-            Softplus => x.softplus(),
-            Sigmoid => x.sigmoid(),
-            Tanh => x.tanh(),
-            Exponential => x.exp(),
-            Softmax => x.softmax(),
-            LogSoftmax => x.log_softmax(),
-            LeakyRelu => piecewise(x, |x| x * 0.2),
-            Elu => piecewise(x, exp_minus_1),
-            // At 0 the slope is that of the positive part, as TensorFlow's.
-            Selu => map1(&[x], |e| e[0].ge(&e[0].number(0.0)).select(&e[0], &(exp_minus_1(&e[0]) * SELU_ALPHA)) * SELU_SCALE),
-            Softsign => map1(&[x], |e| &e[0] / (e[0].abs() + 1.0)),
-            HardSigmoid => map1(&[x], |e| e[0].number(1.0).min(&(&e[0] / 6.0 + 0.5).relu())),
-            // The exact form, as `keras.activations.gelu`; `keras.ops.gelu` is the one with tanh.
-            Gelu => map1(&[x], |e| &e[0] * 0.5 * ((&e[0] * FRAC_1_SQRT_2).erf() + 1.0)),
-            Silu => map1(&[x], |e| &e[0] * e[0].sigmoid()),
+        match self.of_one_element() {
+            Some(f) => map1(&[x], |e| f(&e[0])),
+            None => match self {
+                Linear => Ok(x.clone()),
+                Sigmoid => x.sigmoid(),
+                LogSoftmax => x.log_softmax(),
+                _ => x.softmax(),
+            },
         }
+    }
+
+    /// [`ActivationFn::apply`] of `x + bias`: one pass over `x` where the function is one of single elements.
+    pub(super) fn apply_biased(self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        match (bias, self.of_one_element()) {
+            (Some(bias), Some(f)) => map1(&[x, bias], |e| f(&(&e[0] + &e[1]))),
+            (Some(bias), None) => self.apply(&x.add(bias)?),
+            (None, _) => self.apply(x),
+        }
+    }
+
+    /// The function as an expression. Not for those of whole rows, nor for `Sigmoid`, which remembers its logits as `Softmax` does.
+    fn of_one_element(self) -> Option<fn(&Expr) -> Expr> {
+        Some(match self {
+            Linear | Sigmoid | Softmax | LogSoftmax => return None,
+            Relu => Expr::relu,
+            Softplus => Expr::softplus,
+            Tanh => Expr::tanh,
+            Exponential => Expr::exp,
+            LeakyRelu => |x| x.gt(&x.number(0.0)).select(x, &(x * 0.2)),
+            Elu => |x| x.gt(&x.number(0.0)).select(x, &exp_minus_1(x)),
+            // At 0 the slope is that of the positive part, as TensorFlow's.
+            Selu => |x| x.ge(&x.number(0.0)).select(x, &(exp_minus_1(x) * SELU_ALPHA)) * SELU_SCALE,
+            Softsign => |x| x / (x.abs() + 1.0),
+            HardSigmoid => |x| x.number(1.0).min(&(x / 6.0 + 0.5).relu()),
+            // The exact form, as `keras.activations.gelu`; `keras.ops.gelu` is the one with tanh.
+            Gelu => |x| x * 0.5 * ((x * FRAC_1_SQRT_2).erf() + 1.0),
+            Silu => |x| x * x.sigmoid(),
+        })
     }
 }
 

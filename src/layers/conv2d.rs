@@ -119,11 +119,9 @@ impl Layer for Conv2D {
     fn call(&self, x: &Tensor, _cx: &Call) -> Result<Tensor> {
         let Weights { kernel, bias } = self.weights.as_ref().ok_or_else(|| not_built(self))?;
         check_last_axis(self, x, kernel.shape()[2])?;
-        let mut y = x.conv2d(&kernel.value()?, self.params)?;
-        if let Some(bias) = bias {
-            y = y.add(&bias.value()?)?;
-        }
-        self.activation.get()?.apply(&y)
+        let y = x.conv2d(&kernel.value()?, self.params)?;
+        let bias = bias.as_ref().map(Variable::value).transpose()?;
+        self.activation.get()?.apply_biased(&y, bias.as_ref())
     }
 
     fn variables(&self) -> Vec<Variable> {

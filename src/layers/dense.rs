@@ -81,13 +81,11 @@ impl Layer for Dense {
         // One tall product instead of many small ones.
         let rows = x.reshape([outer.iter().product(), inputs])?;
         let mut y = rows.matmul(&kernel.value()?)?;
-        if let Some(bias) = bias {
-            y = y.add(&bias.value()?)?;
-        }
         if outer.len() != 1 {
             y = y.reshape([outer, &[self.units]].concat())?;
         }
-        self.activation.get()?.apply(&y)
+        let bias = bias.as_ref().map(Variable::value).transpose()?;
+        self.activation.get()?.apply_biased(&y, bias.as_ref())
     }
 
     fn variables(&self) -> Vec<Variable> {

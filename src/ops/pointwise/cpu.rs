@@ -5,7 +5,7 @@
 
 use super::Pointwise;
 use super::expr::Node;
-use super::functions::{Binary, Unary};
+use super::functions::{Binary, Compare, Unary};
 use crate::device::cpu::Real;
 use crate::record::op::CpuArgs;
 use crate::shape::{DType, Shape};
@@ -37,12 +37,14 @@ impl Schedule {
         let mut register = Vec::with_capacity(nodes.len());
         let mut count = 0;
         for (id, node) in nodes.iter().enumerate() {
-            // A node never writes to the register of an operand: the loops then have no aliases to fear.
-            register.push(free.pop().unwrap_or_else(|| {
+            // A node never writes to the register of an operand: the loops then have no aliases to fear. A number's register is its own.
+            let used_before = if matches!(node, Node::Number(_)) { None } else { free.pop() };
+            register.push(used_before.unwrap_or_else(|| {
                 count += 1;
                 count - 1
             }));
-            let mut ended: Vec<usize> = node.operands().filter(|&o| last[o] == id).collect();
+            let constant = |o: usize| matches!(nodes[o], Node::Number(_));
+            let mut ended: Vec<usize> = node.operands().filter(|&o| last[o] == id && !constant(o)).collect();
             ended.sort_unstable();
             ended.dedup();
             free.extend(ended.into_iter().map(|o| register[o]));
@@ -163,6 +165,7 @@ impl Job<'_> {
                 registers.words.resize(count, [0; BLOCK]);
             }
             // The loops below are compiled once for each vector extension and chosen by what the processor has.
+            self.constants(registers);
             pulp::Arch::new().dispatch(|| {
                 for start in range.clone().step_by(BLOCK) {
                     self.block(registers, start, BLOCK.min(range.end - start));
@@ -176,6 +179,18 @@ impl Job<'_> {
         }
     }
 
+    /// Numbers have registers of their own, which every block finds filled.
+    fn constants<T: Real>(&self, registers: &mut Registers<T>) {
+        for (id, node) in self.op.nodes.iter().enumerate() {
+            let (Node::Number(number), kind, to) = (*node, self.types[id], self.op.schedule.register[id]) else { continue };
+            match kind {
+                kind if kind.is_float() => registers.floats[to].fill(T::of(number)),
+                DType::I32 => registers.words[to].fill(number as i32 as u32),
+                _ => registers.words[to].fill(number as u32),
+            }
+        }
+    }
+
     #[inline(always)]
     fn block<T: Real>(&self, registers: &mut Registers<T>, start: usize, n: usize) {
         let at = &self.op.schedule.register;
@@ -184,8 +199,7 @@ impl Job<'_> {
             let kind = self.types[id];
             match *node {
                 Node::Input(i) => self.load(registers, to, i, start, n),
-                Node::Number(number) if kind.is_float() => registers.floats[to].fill(T::of(number)),
-                Node::Number(number) => registers.words[to].fill(if kind == DType::I32 { number as i32 as u32 } else { number as u32 }),
+                Node::Number(_) => {}
                 Node::Unary(f, a) if kind.is_float() => {
                     let (x, y) = two(&mut registers.floats, at[a], to);
                     unary(f, x, y, n);
@@ -209,8 +223,7 @@ impl Job<'_> {
                     let (ra, rb) = (at[a], at[b]);
                     let y = &mut registers.words[to];
                     if self.types[a].is_float() {
-                        let (x1, x2) = (&registers.floats[ra], &registers.floats[rb]);
-                        x1.iter().zip(x2).zip(y).for_each(|((a, b), y)| *y = u32::from(f.of(*a, *b)));
+                        compare(f, &registers.floats[ra], &registers.floats[rb], y);
                     } else {
                         let signed = self.types[a] == DType::I32;
                         for i in 0..n {
@@ -222,8 +235,8 @@ impl Job<'_> {
                 Node::Select(c, a, b) if kind.is_float() => {
                     let condition = &registers.words[at[c]];
                     let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to);
-                    for i in 0..BLOCK {
-                        y[i] = if condition[i] != 0 { x1[i] } else { x2[i] };
+                    for (((c, a), b), y) in condition.iter().zip(x1).zip(x2).zip(y) {
+                        *y = if *c != 0 { *a } else { *b };
                     }
                 }
                 Node::Select(c, a, b) => {
@@ -354,6 +367,23 @@ fn binary<T: Real>(f: Binary, a: &[T; BLOCK], b: &[T; BLOCK], y: &mut [T; BLOCK]
         Binary::Max => whole!(Binary::Max),
         Binary::Min => whole!(Binary::Min),
         Binary::Pow => whole!(Binary::Pow),
+    }
+}
+
+#[inline(always)]
+fn compare<T: Real>(f: Compare, a: &[T; BLOCK], b: &[T; BLOCK], y: &mut [u32; BLOCK]) {
+    macro_rules! whole {
+        ($f:expr) => {
+            a.iter().zip(b).zip(y).for_each(|((a, b), y)| *y = u32::from($f.of(*a, *b)))
+        };
+    }
+    match f {
+        Compare::Eq => whole!(Compare::Eq),
+        Compare::Ne => whole!(Compare::Ne),
+        Compare::Lt => whole!(Compare::Lt),
+        Compare::Le => whole!(Compare::Le),
+        Compare::Gt => whole!(Compare::Gt),
+        Compare::Ge => whole!(Compare::Ge),
     }
 }
 

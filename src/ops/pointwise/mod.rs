@@ -275,16 +275,28 @@ impl Op for Pointwise {
         let wanted: Vec<(usize, Expr)> =
             (0..count).filter(|&i| cx.wants(i)).filter_map(|i| slopes.get(&handles[i].id()).cloned().map(|slope| (i, slope))).collect();
         let mut dxs: Vec<Option<Tensor>> = vec![None; count];
-        if wanted.is_empty() {
-            return Ok(dxs);
-        }
         let all: Vec<&Tensor> = cx.inputs.iter().chain(cx.outputs).chain(dys).collect();
-        let outputs: Vec<usize> = wanted.iter().map(|(_, slope)| slope.id()).collect();
-        let (op, used) = Pointwise::new(&handles[0].nodes(), &outputs, Some(cx.outputs[0].shape().clone()));
-        let used: Vec<&Tensor> = used.into_iter().map(|i| all[i]).collect();
-        let gradients = record_on(cx.outputs[0].device(), op, &used)?;
-        for ((i, _), gradient) in wanted.iter().zip(gradients) {
-            dxs[*i] = Some(gradient.sum_to(cx.inputs[*i].shape())?);
+        let shape = cx.outputs[0].shape();
+        let nodes = handles[0].nodes();
+        // Inputs with one gradient between them (both sides of a sum) share one output; a gradient that is just `dy` needs no operation.
+        let mut made: HashMap<usize, Tensor> = HashMap::new();
+        let mut to_make: Vec<usize> = Vec::new();
+        for (_, slope) in &wanted {
+            match nodes[slope.id()] {
+                Node::Input(given) if all[given].shape() == shape => {
+                    made.insert(slope.id(), all[given].clone());
+                }
+                _ if to_make.contains(&slope.id()) => {}
+                _ => to_make.push(slope.id()),
+            }
+        }
+        if !to_make.is_empty() {
+            let (op, used) = Pointwise::new(&nodes, &to_make, Some(shape.clone()));
+            let used: Vec<&Tensor> = used.into_iter().map(|i| all[i]).collect();
+            made.extend(to_make.into_iter().zip(record_on(cx.outputs[0].device(), op, &used)?));
+        }
+        for (i, slope) in wanted {
+            dxs[i] = Some(made[&slope.id()].sum_to(cx.inputs[i].shape())?);
         }
         Ok(dxs)
     }
