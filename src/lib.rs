@@ -31,3 +31,7 @@ pub use record::{Function, GradientTape};
 pub use shape::{DType, Shape, Spec, axis_index};
 pub use tensor::{Squash, Tensor};
 pub use variable::Variable;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

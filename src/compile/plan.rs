@@ -151,7 +151,10 @@ fn find_homes(graph: &Graph) -> (Vec<Home>, Vec<usize>, Vec<Vec<Option<usize>>>)
                 let alone = node.inputs.iter().filter(|&&x| home_of[x] == home).count() == 1;
                 owner.overwritable && !owner.wanted && owner.last == at && alone && owner.bytes == bytes && !taken.contains(&Some(*i))
             };
-            taken[j] = node.op.may_overwrite(&specs, j).into_iter().find(free);
+            // A new version of a variable goes where the old one was, a passing value where another passed: else a gradient's memory would
+            // leave the program as a variable's, and the variables' memory would wander from step to step.
+            let came_in = |i: &usize| homes[home_of[node.inputs[*i]]].input.is_some();
+            taken[j] = node.op.may_overwrite(&specs, j).into_iter().filter(free).min_by_key(|i| came_in(i) != wanted[y]);
             let last = last_read[y].max(at);
             match taken[j] {
                 Some(i) => {

@@ -5,6 +5,7 @@ pub mod gpu;
 mod pick;
 mod storage;
 
+#[cfg(not(target_arch = "wasm32"))]
 pub use pick::{Adapter, adapters};
 pub(crate) use storage::{Memory, Storage};
 

@@ -15,13 +15,6 @@ pub(super) fn cpu() -> Device {
     CPU.get_or_init(|| Device::Cpu(Cpu::new())).clone()
 }
 
-#[cfg(target_arch = "wasm32")]
-pub struct Adapter;
-#[cfg(target_arch = "wasm32")]
-pub fn adapters() -> Vec<Adapter> {
-    Vec::new()
-}
-
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use super::{Device, cpu};

@@ -54,7 +54,13 @@ impl Loss for BinaryCrossentropy {
             labels = map1(&[&labels], |e| &e[0] * (1.0 - self.label_smoothing) + self.label_smoothing / 2.0)?;
         }
         // -t·log σ(z) - (1-t)·log(1 - σ(z)), with its true slope also at 0.
-        let of_logits = |z: &Tensor| map1(&[&labels, z], |e| e[1].softplus() - &e[1] * &e[0]);
+        // The large part is taken out first, so that a confident right answer keeps its digits.
+        let of_logits = |z: &Tensor| {
+            map1(&[&labels, z], |e| {
+                let (positive, zero) = (e[1].ge(&e[1].number(0.0)), e[1].number(0.0));
+                positive.select(&e[1], &zero) - &e[1] * &e[0] + positive.select(&-&e[1], &e[1]).softplus()
+            })
+        };
         let values = match y_pred.logits(Squash::Sigmoid) {
             Some(logits) => of_logits(logits)?,
             None if self.from_logits => of_logits(y_pred)?,

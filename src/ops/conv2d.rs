@@ -3,7 +3,7 @@
 //! `y[n, oy, ox, o] = Σ_{ky, kx, c} x[n, oy·sy + ky·dy − front_y, ox·sx + kx·dx − front_x, c] · kernel[ky, kx, c, o]`
 //!
 //! where cells outside the image count as zero; sizes and `front` are those of [`super::window`]. It is linear in either input, so it and its
-//! two gradients, [`Conv2dDx`] and [`Conv2dDw`], are one another's gradients.
+//! two gradients, `Conv2dDx` and `Conv2dDw`, are one another's gradients.
 
 use super::columns::Geometry;
 use super::conv2d_dw::Conv2dDw;

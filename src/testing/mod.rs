@@ -4,46 +4,18 @@
 //! of gradients likewise, f32 with f64, the GPU with the CPU, and a second run with the first bit by bit. Comparisons are written so that doubt
 //! fails: a NaN is close to nothing, and lengths are compared first.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod adapter;
+#[cfg(not(target_arch = "wasm32"))]
 mod check;
 mod compare;
 mod shaders;
 
+#[cfg(not(target_arch = "wasm32"))]
 pub use check::{Check, Input, check, float, floats, index, values};
 pub use compare::{close, same_bits};
 pub use shaders::shaders_of;
 pub(crate) use shaders::{observe, observing};
 
-use crate::device::gpu::GpuOptions;
-use crate::device::{Device, adapters};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Set to 1, it turns a skipped GPU check into a failure.
-const REQUIRE: &str = "GRADUS_REQUIRE_GPU";
-
-static SKIPPED: AtomicUsize = AtomicUsize::new(0);
-
-/// The adapter that tests run on: the one `GRADUS_DEVICE` names, or the best there is, a software one too; with exactly the limits that every
-/// adapter has, and with shaders checked. `None`, counted and printed, where there is none.
-///
-/// # Panics
-/// If there is none and `GRADUS_REQUIRE_GPU` is set.
-pub fn gpu(what: &str) -> Option<Device> {
-    static GPU: OnceLock<Option<Device>> = OnceLock::new();
-    let found = GPU.get_or_init(|| {
-        let wanted = std::env::var("GRADUS_DEVICE").unwrap_or_default().to_lowercase();
-        let all = adapters();
-        let adapter =
-            if wanted == "cpu" { None } else { all.iter().find(|a| wanted == "gpu" || a.to_string().to_lowercase().contains(&wanted)) };
-        let options = GpuOptions { default_limits: true, checked_shaders: true };
-        adapter.map(|a| a.open(options).unwrap_or_else(|e| panic!("{a}: {e}")))
-    });
-    if found.is_none() {
-        assert!(std::env::var(REQUIRE).map_or(true, |v| v != "1"), "{what}: {REQUIRE}=1, and no adapter was found");
-        let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-        // Past the harness's capture of a passing test's output: a skip must be seen.
-        use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "skipped, no adapter ({count} so far in this process): GPU check of {what}");
-    }
-    found.clone()
-}
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapter::gpu;

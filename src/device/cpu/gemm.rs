@@ -50,7 +50,7 @@ pub fn gemm<T: Real>([m, n, k]: [usize; 3], c: &mut [T], c_stride: usize, a: Mat
     unsafe { gemm_at([m, n, k], c.as_mut_ptr(), c_stride, a, b, accumulate) }
 }
 
-/// [`gemm`] on all threads. The product is cut into blocks of rows and columns and, where those are few, into sections of `k` whose sums are
+/// [`gemm()`] on all threads. The product is cut into blocks of rows and columns and, where those are few, into sections of `k` whose sums are
 /// added in order. The cuts depend on `[m, n, k]` alone.
 pub fn gemm_parallel<T: Real>(size: [usize; 3], c: &mut [T], c_stride: usize, a: Matrix<T>, b: Matrix<T>, accumulate: bool) {
     let [m, n, _] = size;

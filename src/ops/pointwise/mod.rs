@@ -8,6 +8,7 @@ mod cpu;
 mod expr;
 mod functions;
 mod gpu;
+mod loops;
 mod methods;
 
 pub use expr::Expr;
