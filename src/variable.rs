@@ -8,7 +8,7 @@ use crate::shape::{Shape, Spec};
 use crate::tensor::{Tensor, lock, next_id};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A named value that can be replaced: a weight, a counter, an optimizer's moment. Clones are the same variable.
 ///
@@ -141,9 +141,9 @@ impl Variable {
         lock(&self.inner.current).clone()
     }
 
-    /// Whether a tensor that was read is still held by somebody.
-    pub(crate) fn value_is_shared(&self) -> bool {
-        Arc::strong_count(&lock(&self.inner.current).value) > 1
+    /// The current value, which nobody can take hold of or replace while the guard lives.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Tensor> {
+        lock(&self.inner.current)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::tensor::{State, Tensor, lock};
 use crate::variable::Variable;
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// From so many traces on, a report says that something keeps changing.
 const MANY_TRACES: usize = 5;
@@ -266,24 +266,31 @@ impl Traced {
         for arg in args {
             inputs.push(arg.storage()?);
         }
-        for variable in &self.variables {
-            inputs.push(variable.current().storage()?);
+        // From the look at who holds a variable's memory until the program has run, nobody else may take hold of it. Locked in order of their
+        // numbers, so that two functions over the same variables cannot wait for each other.
+        let mut order = self.assigned.clone();
+        order.sort_unstable_by_key(|&i| self.variables[i].id());
+        let mut locked: Vec<Option<MutexGuard<Tensor>>> = self.variables.iter().map(|_| None).collect();
+        for i in order {
+            locked[i] = Some(self.variables[i].lock());
         }
-        let first = args.len();
-        for &i in &self.assigned {
+        for (variable, locked) in self.variables.iter().zip(&locked) {
+            let storage = match locked {
+                Some(now) => now.storage()?,
+                None => variable.current().storage()?,
+            };
             // The program may write over this memory. Whoever else holds it keeps the old version, and the program gets a copy.
-            let storage = &mut inputs[first + i];
-            if shared(&self.variables[i], storage) {
-                *storage = self.device.copy(storage)?;
-            }
+            inputs.push(match locked {
+                Some(now) if shared(now, &storage) => self.device.copy(&storage)?,
+                _ => storage,
+            });
         }
         inputs.extend(self.constants.iter().cloned());
         let outputs = self.program.run(&self.device, inputs)?;
         let mut outputs = outputs.into_iter();
         for (&i, storage) in self.assigned.iter().zip(&mut outputs) {
-            let variable = &self.variables[i];
-            if !variable.current().is_stored_in(&storage) {
-                variable.replace(Tensor::stored(&self.device, variable.spec().clone(), storage));
+            if let Some(now) = locked[i].as_mut().filter(|now| !now.is_stored_in(&storage)) {
+                **now = Tensor::stored(&self.device, now.spec().clone(), storage);
             }
         }
         Ok(self.outputs.iter().zip(outputs).map(|(spec, storage)| Tensor::stored(&self.device, spec.clone(), storage)).collect())
@@ -291,9 +298,9 @@ impl Traced {
 }
 
 /// Whether anybody but the variable holds its value or the memory of it.
-fn shared(variable: &Variable, storage: &Arc<Storage>) -> bool {
-    // Two holders are expected: the variable's value, and the list of inputs being made.
-    Arc::strong_count(storage) > 2 || variable.value_is_shared()
+fn shared(value: &Tensor, storage: &Arc<Storage>) -> bool {
+    // Two holders of the memory are expected: the value, and the list of inputs being made.
+    Arc::strong_count(&value.value) > 1 || Arc::strong_count(storage) > 2
 }
 
 impl Tensor {
