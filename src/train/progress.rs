@@ -27,8 +27,11 @@ impl From<u8> for Verbose {
     }
 }
 
-/// Seconds between two looks at the device's totals while they are shown, and while they are not: each look waits for the device.
+/// Seconds between two looks at the device's totals while they are shown: each look waits for the device.
+#[cfg(not(target_arch = "wasm32"))]
 const SHOWN_EVERY: f64 = 0.1;
+/// The same while they are not shown.
+#[cfg(not(target_arch = "wasm32"))]
 const CHECKED_EVERY: f64 = 1.0;
 /// Steps between two looks where there is no clock.
 #[cfg(target_arch = "wasm32")]
@@ -39,6 +42,7 @@ pub(super) struct Progress {
     steps: usize,
     lines: bool,
     start: Stopwatch,
+    #[cfg(not(target_arch = "wasm32"))]
     last_look: f64,
     #[cfg(not(target_arch = "wasm32"))]
     bar: Option<indicatif::ProgressBar>,
@@ -61,6 +65,7 @@ impl Progress {
             steps,
             lines,
             start: Stopwatch::start(),
+            #[cfg(not(target_arch = "wasm32"))]
             last_look: 0.0,
             #[cfg(not(target_arch = "wasm32"))]
             bar,
