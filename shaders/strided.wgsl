@@ -1,4 +1,4 @@
-// Reads a tensor along other strides, for transpose and slice — meaning, CPU kernel, launch: src/ops/strided.rs
+// Reads a tensor along other strides, for transpose, slice and flip — meaning, CPU kernel, launch: src/ops/strided.rs
 const RANK: u32 = 3u;
 struct Params {
     count: array<vec4<u32>, 2>,  // of the output, outermost first

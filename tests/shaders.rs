@@ -172,6 +172,11 @@ fn floats() -> Vec<Computation> {
             Box::new(move |x| x[0].conv2d(&x[1], params)),
         ));
     }
+    for (shape, kernel) in [(&[2, 9, 8, 3][..], &[3, 2, 3, 1][..]), (&[20, 9, 8, 2], &[3, 3, 2, 2])] {
+        for params in [Conv2dParams::default(), Conv2dParams { strides: [2, 1], padding: Padding::Same, dilation: [1, 2] }] {
+            all.push((vec![shape, kernel], Box::new(move |x| x[0].depthwise_conv2d(&x[1], params))));
+        }
+    }
     for (size, strides, padding) in [([2, 2], [2, 2], Padding::Valid), ([3, 3], [2, 2], Padding::Same), ([3, 2], [1, 1], Padding::Valid)] {
         let params = Pool2dParams { size, strides, padding };
         all.push((vec![&[2, 7, 6, 3]], Box::new(move |x| x[0].max_pool2d(params)?.add(&x[0].avg_pool2d(params)?))));

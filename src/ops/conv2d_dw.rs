@@ -88,18 +88,24 @@ impl Op for Conv2dDw {
         let buffers = [Buffer::Input(0), Buffer::Input(1), parts];
         launch.threads(shader, &buffers, &[rows as u32, rows.div_ceil(planes) as u32, planes as u32], threads * planes, size as u32);
         if planes > 1 {
-            let shader = Shader::new("conv2d_dw_sum", include_str!("../../shaders/conv2d_dw_sum.wgsl")).set("SIZE", size);
-            launch.threads(shader, &[parts, Buffer::Output(0)], &[elements as u32, planes as u32], elements, size as u32);
+            sum_planes(launch, parts, elements, planes);
         }
         Ok(())
     }
+}
+
+/// Adds the dispatch that adds up the parts of a kernel gradient, `planes` of `elements` each, in order.
+pub(super) fn sum_planes(launch: &mut Launch, parts: Buffer, elements: usize, planes: usize) {
+    let size = if launch.adapter().software { 8 } else { 64 };
+    let shader = Shader::new("conv2d_dw_sum", include_str!("../../shaders/conv2d_dw_sum.wgsl")).set("SIZE", size);
+    launch.threads(shader, &[parts, Buffer::Output(0)], &[elements as u32, planes as u32], elements, size as u32);
 }
 
 /// Rows and columns of the gradient that one GPU thread sums.
 const TILE: [usize; 2] = [8, 8];
 
 /// Parts of the sum on the GPU: enough threads to fill the adapter, at least one row of pixels each, and no more memory than 16 MiB.
-fn planes(threads: usize, rows: usize, elements: usize, software: bool) -> usize {
+pub(super) fn planes(threads: usize, rows: usize, elements: usize, software: bool) -> usize {
     let wanted = if software { 1 << 10 } else { 1 << 14 };
     let wanted = wanted / threads.max(1);
     wanted.min(64).min(PART_MEMORY / elements.max(1)).min(rows).max(1)

@@ -1,13 +1,20 @@
 //! Operations: one file per op, from formula to tests. Its shader, where it has one, is in `shaders/`, under the same stem.
 
 pub mod argmax;
+mod arrange;
 pub mod avg_pool2d;
 mod columns;
 pub mod concat;
 pub mod conv2d;
 mod conv2d_dw;
 mod conv2d_dx;
+pub(crate) mod conv2d_transpose;
+mod depthwise_conv2d;
+mod depthwise_conv2d_dw;
+mod depthwise_conv2d_dx;
+mod flip;
 pub mod gather;
+mod grouped_conv2d;
 pub mod matmul;
 pub mod max_pool2d;
 pub mod one_hot;
@@ -16,9 +23,12 @@ pub mod pointwise;
 pub mod random;
 pub mod reduce;
 pub mod reshape;
+mod resize;
 pub mod slice;
 pub mod softmax;
 pub mod sparse_softmax_crossentropy;
+mod sparsemax;
+mod split;
 mod strided;
 pub mod transpose;
 pub mod window;

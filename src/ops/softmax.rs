@@ -41,6 +41,24 @@ impl Tensor {
         record_one(Softmax { log: true }, &[self])
     }
 
+    /// [`Tensor::softmax`] over any axis; a negative one counts from the back.
+    ///
+    /// # Errors
+    /// As [`Tensor::softmax`]; [`Error::Argument`] if there is no such axis.
+    #[track_caller]
+    pub fn softmax_over(&self, axis: isize) -> Result<Tensor> {
+        self.swap_axes(axis, -1)?.softmax()?.swap_axes(axis, -1)
+    }
+
+    /// [`Tensor::log_softmax`] over any axis; a negative one counts from the back.
+    ///
+    /// # Errors
+    /// As [`Tensor::softmax_over`].
+    #[track_caller]
+    pub fn log_softmax_over(&self, axis: isize) -> Result<Tensor> {
+        self.swap_axes(axis, -1)?.log_softmax()?.swap_axes(axis, -1)
+    }
+
     /// The gradient by the logits, where this tensor is the softmax and `dy` the gradient by it.
     #[track_caller]
     pub(crate) fn softmax_dx(&self, dy: &Tensor) -> Result<Tensor> {
@@ -203,6 +221,20 @@ mod tests {
         }
         check("one axis", &[float([5])], |x| x[0].softmax()).reference(|x| naive(5, &x[0], false)).terms(5).run();
         check("no rows", &[float([0, 5])], |x| x[0].softmax()).reference(|_| Vec::new()).run();
+    }
+
+    #[test]
+    fn other_axes() {
+        let turned = |x: &[f64], log: bool| {
+            let columns: Vec<f64> = (0..12).map(|i| x[i / 6 * 6 + i % 3 * 2 + i / 3 % 2]).collect();
+            let y = naive(3, &columns, log);
+            (0..12).map(|i| y[i / 6 * 6 + i % 2 * 3 + i / 2 % 3]).collect::<Vec<f64>>()
+        };
+        check("softmax_over", &[float([2, 3, 2])], |x| x[0].softmax_over(1)).reference(|x| turned(&x[0], false)).terms(3).run();
+        check("log_softmax_over", &[float([2, 3, 2])], |x| x[0].log_softmax_over(-2)).reference(|x| turned(&x[0], true)).terms(3).run();
+        let x = Tensor::zeros(&Device::cpu(), [2, 3]).unwrap();
+        assert!(x.softmax_over(-1).unwrap().logits(Squash::Softmax).is_some());
+        assert!(x.softmax_over(2).is_err());
     }
 
     #[test]

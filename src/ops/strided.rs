@@ -1,6 +1,7 @@
-//! Reading a tensor along other strides, which is what `transpose` and `slice` are.
+//! Reading a tensor along other strides, which is what `transpose`, `slice` and `flip` are.
 //!
-//! `y[c] = x[start + Σₖ cₖ·strideₖ]` for every coordinate `c` of the output, in row-major order.
+//! `y[c] = x[start + Σₖ cₖ·strideₖ]` for every coordinate `c` of the output, in row-major order. A stride below zero wraps around, as
+//! unsigned numbers do, and so does everything that is made from it.
 
 use crate::device::cpu::Element;
 use crate::error::{Error, Result};
@@ -64,7 +65,7 @@ impl Strided {
         for (&count, &stride) in counts.iter().zip(strides).filter(|(count, _)| **count != 1) {
             match axes.last_mut() {
                 // The two axes run through memory as one would.
-                Some(outer) if outer.stride == count * stride => *outer = Axis { count: outer.count * count, stride },
+                Some(outer) if outer.stride == count.wrapping_mul(stride) => *outer = Axis { count: outer.count * count, stride },
                 _ => axes.push(Axis { count, stride }),
             }
         }
@@ -105,12 +106,12 @@ impl Strided {
             let (mut rest, at) = (row / inner.count, row % inner.count);
             let mut base = self.start;
             for axis in outer.iter().rev() {
-                base += rest % axis.count * axis.stride;
+                base = base.wrapping_add((rest % axis.count).wrapping_mul(axis.stride));
                 rest /= axis.count;
             }
             let run = (inner.count - at).min(starts.len() - filled);
             for (i, start) in starts[filled..filled + run].iter_mut().enumerate() {
-                *start = base + (at + i) * inner.stride;
+                *start = base.wrapping_add((at + i).wrapping_mul(inner.stride));
             }
             filled += run;
         }
@@ -121,20 +122,29 @@ impl Strided {
     /// # Errors
     /// [`Error::DType`] for f64 and u8; [`Error::Shape`] for more than 8 axes that do not run together.
     pub fn gpu(&self, op: &'static str, launch: &mut Launch) -> Result<()> {
+        self.gpu_to(0, op, launch)
+    }
+
+    /// [`Strided::gpu`] for the output of this number.
+    ///
+    /// # Errors
+    /// As [`Strided::gpu`].
+    pub fn gpu_to(&self, output: usize, op: &'static str, launch: &mut Launch) -> Result<()> {
         four_bytes(op, launch.input(0).dtype)?;
         if self.axes.len() > MOST_AXES {
             return Err(Error::shape(op, format!("at most {MOST_AXES} axes on a GPU"), launch.input_shape(0)));
         }
-        let elements = launch.output_shape(0).elements();
+        let elements = launch.output_shape(output).elements();
         let mut params = [0; 2 * MOST_AXES + 2];
         for (k, axis) in self.axes.iter().enumerate() {
             params[k] = word(axis.count);
-            params[MOST_AXES + k] = word(axis.stride);
+            // Cut to 32 bits, a stride below zero still wraps around to the right element.
+            params[MOST_AXES + k] = axis.stride as u32;
         }
         params[2 * MOST_AXES] = word(elements);
         params[2 * MOST_AXES + 1] = word(self.start);
         let shader = Shader::new(op, include_str!("../../shaders/strided.wgsl")).set("RANK", self.axes.len());
-        launch.threads(shader, &[Buffer::Input(0), Buffer::Output(0)], &params, elements, 64);
+        launch.threads(shader, &[Buffer::Input(0), Buffer::Output(output)], &params, elements, 64);
         Ok(())
     }
 }
@@ -172,7 +182,7 @@ fn read_rows<T: Element>(x: &[T], y: &mut [T], starts: &[usize], inner: Axis) {
             let columns = TILE.min(width - from);
             for column in 0..columns {
                 for (row, start) in tile.iter_mut().zip(starts) {
-                    row[column] = x[start + (from + column) * inner.stride];
+                    row[column] = x[start.wrapping_add((from + column).wrapping_mul(inner.stride))];
                 }
             }
             for (row, tile) in y.chunks_exact_mut(width).zip(&tile) {

@@ -109,6 +109,12 @@ impl Axis {
         (at * self.stride + tap * self.dilation).checked_sub(self.front).filter(|cell| *cell < self.input)
     }
 
+    /// The place at which cell `tap` of the window lies on the input cell `cell`; `None` if there is none.
+    pub fn place(&self, cell: usize, tap: usize) -> Option<usize> {
+        let start = (cell + self.front).checked_sub(tap * self.dilation)?;
+        Some(start / self.stride).filter(|place| start.is_multiple_of(self.stride) && *place < self.output)
+    }
+
     /// The places at which cell `tap` of the window lies inside the input, as a range.
     pub fn places(&self, tap: usize) -> std::ops::Range<usize> {
         let shift = tap * self.dilation;
@@ -144,7 +150,7 @@ fn too_large(op: &str, input: usize, window: usize) -> Error {
         .hint("use `same` padding, a smaller window, or pool less before it")
 }
 
-/// Images `[n, rows, columns, channels]` under a pooling window: the window along rows and columns, and the output's shape.
+/// Images `[n, rows, columns, channels]` under a window that keeps channels apart: the window along rows and columns, and the output's shape.
 pub(crate) struct Pooled {
     pub images: usize,
     pub rows: Axis,
@@ -184,7 +190,8 @@ impl Pooled {
         self.rows.output * self.output_row()
     }
 
-    /// Calls `f` with the offset inside its image of every real cell under the window at place `oy, ox`, in row-major order.
+    /// Calls `f` with the offset inside its image of every real cell under the window at place `oy, ox`, in row-major order. Only for windows
+    /// without dilation.
     pub fn each_cell(&self, oy: usize, ox: usize, mut f: impl FnMut(usize)) {
         for ky in self.rows.taps(oy) {
             let row = (oy * self.rows.stride + ky - self.rows.front) * self.columns.input;
@@ -198,7 +205,7 @@ impl Pooled {
         Shape::from([self.images, self.rows.output, self.columns.output, self.channels])
     }
 
-    /// The constants that every pooling shader declares.
+    /// The constants that every shader with such a window declares.
     pub fn constants(&self) -> [(&'static str, usize); 11] {
         [
             ("H", self.rows.input),
@@ -270,6 +277,8 @@ mod tests {
                 for tap in 0..k {
                     let counted: Vec<usize> = (0..axis.output).filter(|at| inside(*at, tap)).collect();
                     assert_eq!(axis.places(tap).collect::<Vec<_>>(), counted, "places of tap {tap}: {axis:?}");
+                    let turned: Vec<usize> = (0..n).filter_map(|cell| axis.place(cell, tap)).collect();
+                    assert_eq!(turned, counted, "place of each cell at tap {tap}: {axis:?}");
                 }
                 for at in 0..axis.output {
                     let counted: Vec<usize> = (0..k).filter(|tap| inside(at, *tap)).collect();
