@@ -1,12 +1,13 @@
 //! Everything that can go wrong and that a user can meet. Our own mistakes are `assert!`s.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong: what was wanted, what came, and, where there is advice, what to try.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A shape that an operation or a layer cannot take.
     #[error("{op}: expected {want}, got {got}{}", advice(hint))]
@@ -41,7 +42,9 @@ pub enum Error {
         got: String,
     },
     /// A class label outside `0..classes`.
-    #[error("{op}: label {label} at position {position} is outside 0..{classes}; does the last layer have a unit for every class?")]
+    #[error(
+        "{op}: label {label} at position {position} is outside 0..{classes}; labels count from 0: does the last layer have a unit for every class?"
+    )]
     Label {
         /// The operation.
         op: String,
@@ -66,14 +69,14 @@ pub enum Error {
     #[error("device: {0}")]
     Device(String),
     /// More memory was asked for than the device can give.
-    #[error("out of memory: {what} needs {bytes} bytes, the limit is {limit} bytes{}", advice(hint))]
+    #[error("out of memory: {what} needs {bytes} bytes{}{}", at_most(limit), advice(hint))]
     OutOfMemory {
         /// What needs the memory.
         what: String,
         /// How much.
         bytes: u64,
-        /// The limit that it passes.
-        limit: u64,
+        /// The limit that it passes, where one is known.
+        limit: Option<u64>,
         /// What to try; may be empty.
         hint: String,
     },
@@ -113,13 +116,24 @@ pub enum Error {
     #[error("{0}")]
     NotReady(String),
     /// An error with the layer or the line it happened at.
-    #[error("{place}: {source}")]
+    #[error("{place}: {error}")]
     At {
         /// Layer path or source line.
         place: String,
-        /// The error itself.
-        source: Box<Error>,
+        /// The error itself. It is shown with the place, so it is no `source`, which callers show once more.
+        error: Box<Error>,
     },
+}
+
+/// Its text: `fn main() -> Result<()>` and `unwrap` show errors in this form.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn at_most(limit: &Option<u64>) -> String {
+    limit.map_or_else(String::new, |limit| format!(", the limit is {limit} bytes"))
 }
 
 fn advice(hint: &str) -> String {
@@ -158,13 +172,13 @@ impl Error {
 
     /// Adds the layer or line at which the error happened.
     pub fn at(self, place: impl Into<String>) -> Error {
-        Error::At { place: place.into(), source: Box::new(self) }
+        Error::At { place: place.into(), error: Box::new(self) }
     }
 
     /// The innermost error, without the places it passed through.
     pub fn root(&self) -> &Error {
         match self {
-            Error::At { source, .. } => source.root(),
+            Error::At { error, .. } => error.root(),
             other => other,
         }
     }

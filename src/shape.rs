@@ -85,6 +85,26 @@ pub fn axis_index(axis: isize, rank: usize, op: &str) -> Result<usize> {
     Ok(index as usize)
 }
 
+/// One axis or several, counted with the batch axis, or from the back when negative.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Axes(pub(crate) Vec<isize>);
+
+impl From<isize> for Axes {
+    fn from(axis: isize) -> Axes {
+        Axes(vec![axis])
+    }
+}
+impl<const N: usize> From<[isize; N]> for Axes {
+    fn from(axes: [isize; N]) -> Axes {
+        Axes(axes.to_vec())
+    }
+}
+impl From<Vec<isize>> for Axes {
+    fn from(axes: Vec<isize>) -> Axes {
+        Axes(axes)
+    }
+}
+
 impl Deref for Shape {
     type Target = [usize];
     fn deref(&self) -> &[usize] {

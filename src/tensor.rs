@@ -3,6 +3,7 @@
 use crate::device::cpu::Element;
 use crate::device::{Device, Storage};
 use crate::error::{Error, Result};
+use crate::record;
 use crate::record::recording::{self, SharedRecording};
 use crate::shape::{DType, Shape, Spec};
 use ndarray::ArrayD;
@@ -106,6 +107,21 @@ impl Tensor {
         Tensor { value: Value::new(device, spec, State::Stored(storage)) }
     }
 
+    /// The same numbers as a value of its own, in the same memory, without a past on any tape.
+    #[track_caller]
+    pub(crate) fn under_another_name(&self) -> Result<Tensor> {
+        let stored = match &*self.value.state() {
+            State::Stored(storage) => Some(storage.clone()),
+            State::Failed(_) => return Ok(self.clone()),
+            State::Pending(..) => None,
+        };
+        match stored {
+            Some(storage) => Ok(Tensor::stored(self.device(), self.spec().clone(), storage)),
+            // A view: nothing is computed or copied for it.
+            None => self.stop_gradient(),
+        }
+    }
+
     /// Marks a value that was just recorded as a squash of these logits.
     pub(crate) fn with_logits(self, squash: Squash, logits: &Tensor) -> Tensor {
         // Set once, before the handle leaves the op that recorded it.
@@ -181,6 +197,7 @@ impl Tensor {
         if self.dtype() != T::DTYPE {
             return Err(Error::dtype("read", self.dtype().to_string(), T::DTYPE));
         }
+        record::note_host_read(self);
         let storage = self.storage()?;
         let bytes = self.device().read(&storage, self.spec().bytes()).await?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
@@ -220,6 +237,7 @@ impl Tensor {
     /// As [`Tensor::to_vec`] and [`Tensor::new`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn to_device(&self, device: &Device) -> Result<Tensor> {
+        record::note_host_read(self);
         let storage = self.storage()?;
         let bytes = pollster::block_on(self.device().read(&storage, self.spec().bytes()))?;
         Ok(Tensor::stored(device, self.spec().clone(), device.upload(self.spec(), &bytes)?))

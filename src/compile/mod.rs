@@ -9,6 +9,7 @@ mod program;
 mod prune;
 
 pub use program::Program;
+pub(crate) use prune::run as prune;
 
 use crate::device::Device;
 use crate::error::Result;
@@ -19,7 +20,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// Operations over numbered values, in an order that respects what they read.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Graph {
     pub values: Vec<Spec>,
     pub inputs: Vec<GraphInput>,
@@ -35,6 +36,7 @@ pub(crate) struct GraphInput {
     pub overwritable: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct Node {
     pub op: Arc<dyn Op>,
     pub inputs: Vec<usize>,

@@ -2,7 +2,7 @@
 
 use super::Device;
 use super::cpu::CpuMemory;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::{lock, next_id};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,20 @@ pub(crate) enum Memory {
     Gpu(wgpu::Buffer),
 }
 
+impl Memory {
+    fn new(device: &Device, bytes: usize) -> Result<Memory> {
+        match device {
+            Device::Cpu(_) => CpuMemory::new(bytes).map(Memory::Cpu).ok_or_else(|| Error::OutOfMemory {
+                what: format!("a tensor on {device}"),
+                bytes: bytes as u64,
+                limit: None,
+                hint: "the system has not so much memory; use a smaller batch or model".into(),
+            }),
+            Device::Gpu(gpu) => gpu.create_buffer(bytes).map(Memory::Gpu),
+        }
+    }
+}
+
 /// Sizes are rounded up to this, so that nearly equal sizes share, and a GPU buffer holds whole words.
 const GRAIN: usize = 256;
 
@@ -33,11 +47,12 @@ impl Storage {
             Some(pooled) => pooled,
             None => {
                 device.counters().allocated();
-                let memory = match device {
-                    Device::Cpu(_) => Memory::Cpu(CpuMemory::new(bytes)),
-                    Device::Gpu(gpu) => Memory::Gpu(gpu.create_buffer(bytes)?),
-                };
-                (next_id(), memory)
+                // What lies in the pool may be in the way.
+                let memory = Memory::new(device, bytes).or_else(|_| {
+                    device.common().pool.clear();
+                    Memory::new(device, bytes)
+                });
+                (next_id(), memory?)
             }
         };
         Ok(Arc::new(Storage { device: device.clone(), bytes, memory: Some(memory), id }))
@@ -106,5 +121,12 @@ impl Pool {
 
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Gives everything back to the system.
+    fn clear(&self) {
+        let free = std::mem::take(&mut *lock(&self.free));
+        let bytes: usize = free.iter().map(|(size, list)| size * list.len()).sum();
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 }

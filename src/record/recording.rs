@@ -10,10 +10,11 @@ use crate::device::{Device, Storage};
 use crate::error::{Error, Result};
 use crate::shape::Spec;
 use crate::tensor::{State, Tensor, Value, lock};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, Weak};
 
 pub(crate) type SharedRecording = Arc<Mutex<Recording>>;
@@ -26,17 +27,28 @@ const MOST_PENDING: usize = 8192;
 pub struct Site {
     layer: Option<Arc<str>>,
     line: &'static Location<'static>,
+    /// Whether a gradient was being computed.
+    backward: bool,
 }
 
 impl Site {
     #[track_caller]
     pub(crate) fn here() -> Site {
-        Site { layer: SCOPES.with_borrow(|s| s.last().cloned()), line: Location::caller() }
+        Site { layer: SCOPES.with_borrow(|s| s.last().cloned()), line: Location::caller(), backward: BACKWARD.get() > 0 }
     }
 
     /// The layer path, if the operation was called inside one.
     pub(crate) fn layer(&self) -> Option<&str> {
         self.layer.as_deref()
+    }
+
+    pub(crate) fn layer_path(&self) -> Option<Arc<str>> {
+        self.layer.clone()
+    }
+
+    /// Whether it was called for a gradient.
+    pub(crate) fn is_backward(&self) -> bool {
+        self.backward
     }
 }
 
@@ -61,6 +73,19 @@ impl Scope {
         });
         Scope(())
     }
+
+    /// Enters a layer again by its whole path.
+    pub(super) fn back_in(path: Arc<str>) -> Scope {
+        SCOPES.with_borrow_mut(|scopes| scopes.push(path));
+        Scope(())
+    }
+}
+
+impl Scope {
+    /// The layers that operations of this thread belong to now.
+    pub fn path() -> Option<String> {
+        SCOPES.with_borrow(|scopes| scopes.last().map(ToString::to_string))
+    }
 }
 
 impl Drop for Scope {
@@ -71,7 +96,24 @@ impl Drop for Scope {
     }
 }
 
+/// While it lives, operations of this thread are said to compute a gradient.
+pub(super) struct Backward(());
+
+impl Backward {
+    pub fn enter() -> Backward {
+        BACKWARD.set(BACKWARD.get() + 1);
+        Backward(())
+    }
+}
+
+impl Drop for Backward {
+    fn drop(&mut self) {
+        BACKWARD.set(BACKWARD.get() - 1);
+    }
+}
+
 thread_local! {
+    static BACKWARD: Cell<usize> = const { Cell::new(0) };
     static SCOPES: RefCell<Vec<Arc<str>>> = const { RefCell::new(Vec::new()) };
     static OPEN: RefCell<HashMap<u64, SharedRecording>> = RefCell::new(HashMap::new());
     /// Traces in progress, innermost last.
@@ -194,7 +236,7 @@ pub fn record_on(device: &Device, op: impl Op, inputs: &[&Tensor]) -> Result<Vec
     let op: Arc<dyn Op> = Arc::new(op);
     let recording = current(device);
     let outputs = append(&recording, &op, inputs, &out_specs, &site)?;
-    tape::note(&op, inputs, &outputs);
+    tape::note(&op, inputs, &outputs, &site);
     Ok(outputs)
 }
 
@@ -300,6 +342,8 @@ pub(crate) fn flush(shared: &SharedRecording) -> Result<()> {
         // Nobody but this recording can reach the memory: a variable's old version, for instance.
         input.overwritable = Arc::strong_count(storage) == 1;
     }
+    // Whoever let go of the memory on another thread has read it before the program writes.
+    fence(Ordering::Acquire);
     let run = compile::program(&device, graph).and_then(|program| program.run(&device, inputs));
     match run {
         Ok(storages) => {

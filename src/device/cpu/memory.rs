@@ -17,11 +17,11 @@ pub(crate) struct CpuMemory {
 unsafe impl Sync for CpuMemory {}
 
 impl CpuMemory {
-    /// At least so many bytes.
-    pub fn new(bytes: usize) -> CpuMemory {
+    /// At least so many bytes; nothing if the system has not so much memory.
+    pub fn new(bytes: usize) -> Option<CpuMemory> {
         // Zeroed pages come from the system without being touched.
-        let lines: Box<[Line]> = bytemuck::zeroed_slice_box(bytes.div_ceil(64));
-        CpuMemory { lines: unsafe_cells(lines) }
+        let lines: Box<[Line]> = bytemuck::try_zeroed_slice_box(bytes.div_ceil(64)).ok()?;
+        Some(CpuMemory { lines: unsafe_cells(lines) })
     }
 
     pub fn as_ptr(&self) -> *mut u8 {

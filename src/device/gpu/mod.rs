@@ -155,7 +155,7 @@ impl Gpu {
 
     fn check_binding(&self, bytes: usize, what: &dyn Fn() -> String) -> Result<()> {
         if bytes as u64 > self.traits.max_binding {
-            let error = Error::OutOfMemory { what: what(), bytes: bytes as u64, limit: self.traits.max_binding, hint: String::new() };
+            let error = Error::OutOfMemory { what: what(), bytes: bytes as u64, limit: Some(self.traits.max_binding), hint: String::new() };
             return Err(error.hint("a tensor must fit one binding of this adapter; use a smaller batch"));
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Gpu {
         let too_large = |why: &str| Error::OutOfMemory {
             what: format!("a buffer on {}", self.info.name),
             bytes: bytes as u64,
-            limit,
+            limit: Some(limit),
             hint: format!("{why}; use a smaller batch or model"),
         };
         if bytes as u64 > limit {
