@@ -1,68 +1,98 @@
 //! Crossentropy with one-hot labels.
 
-use super::{Loss, as_dense, clip, same_width, wide_shape_error};
+use super::labels::{as_dense, check_share, check_width, clip};
+use super::settings::{settings, settings_of_loss};
+use super::{Head, Loss};
 use crate::error::Result;
 use crate::ops::pointwise::map1;
 use crate::shape::{Shape, Spec};
 use crate::tensor::{Squash, Tensor};
 
-/// `-Σ t · log p` over the last axis, for labels and predictions `[n, classes]`.
-///
-/// Predictions that a softmax made are taken back to its logits. Other probabilities are divided by their sum and clipped to
-/// `[1e-7, 1 - 1e-7]`. Defaults: predictions are probabilities, no label smoothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CategoricalCrossentropy {
-    from_logits: bool,
-    label_smoothing: f64,
+settings! {
+    /// `-Σ t · log p` over the last axis, for labels and predictions `[n, …, classes]`.
+    ///
+    /// Predictions that a softmax made are taken back to its logits. Other probabilities are divided by their sum and clipped to
+    /// `[1e-7, 1 - 1e-7]`.
+    loss CategoricalCrossentropy("categorical_crossentropy") {
+        /// Whether predictions are logits. Default: no, probabilities.
+        from_logits: bool = false,
+        /// Replaces labels `t` by `t · (1 - smoothing) + smoothing / classes`. From 0 to 1. Default: 0.
+        label_smoothing: f64 = 0.0,
+    }
 }
 
-impl CategoricalCrossentropy {
-    /// The loss for probabilities.
-    pub fn new() -> CategoricalCrossentropy {
-        CategoricalCrossentropy::default()
-    }
-
-    /// Whether predictions are logits. Default: no, probabilities.
-    #[must_use]
-    pub fn from_logits(mut self, from_logits: bool) -> CategoricalCrossentropy {
-        self.from_logits = from_logits;
-        self
-    }
-
-    /// Replaces labels `t` by `t · (1 - smoothing) + smoothing / classes`. From 0 to 1. Default: 0.
-    #[must_use]
-    pub fn label_smoothing(mut self, smoothing: f64) -> CategoricalCrossentropy {
-        self.label_smoothing = smoothing;
-        self
+settings! {
+    /// `-α Σ (1 - p)^γ · t · log p` over the last axis, for labels and predictions `[n, …, classes]`: easy samples count little (Lin et al. 2017).
+    ///
+    /// Probabilities, also those that a softmax made, are divided by their sum and clipped to `[1e-7, 1 - 1e-7]`.
+    loss CategoricalFocalCrossentropy("categorical_focal_crossentropy") {
+        /// `α`. Default: 0.25.
+        alpha: f64 = 0.25,
+        /// `γ`, 0 or above. Default: 2.
+        gamma: f64 = 2.0,
+        /// Whether predictions are logits. Default: no, probabilities.
+        from_logits: bool = false,
+        /// Replaces labels `t` by `t · (1 - smoothing) + smoothing / classes`. From 0 to 1. Default: 0.
+        label_smoothing: f64 = 0.0,
     }
 }
 
 impl Loss for CategoricalCrossentropy {
-    fn name(&self) -> &str {
-        "categorical_crossentropy"
+    settings_of_loss!();
+
+    fn head(&self) -> Option<Head> {
+        Some(if self.from_logits { Head::Logits } else { Head::Softmax })
     }
 
     fn check(&self, y_true: &Spec, y_pred: &Shape) -> Result<()> {
-        super::check_smoothing(self.name(), self.label_smoothing)?;
-        if same_width(&y_true.shape, y_pred) { Ok(()) } else { Err(wide_shape_error(self.name(), y_true, y_pred)) }
+        check_share(&self.name, "label_smoothing", self.label_smoothing)?;
+        check_width(&self.name, y_true, y_pred)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
         self.check(y_true.spec(), y_pred.shape())?;
-        let mut labels = as_dense(y_true, y_pred)?;
-        if self.label_smoothing != 0.0 {
-            let classes = y_pred.shape().last().copied().unwrap_or(1) as f64;
-            labels = map1(&[&labels], |e| &e[0] * (1.0 - self.label_smoothing) + self.label_smoothing / classes)?;
-        }
+        let labels = smooth(y_true, y_pred, self.label_smoothing)?;
         match y_pred.logits(Squash::Softmax) {
             Some(logits) => logits.softmax_crossentropy(&labels),
             None if self.from_logits => y_pred.softmax_crossentropy(&labels),
-            None => {
-                let p = clip(&y_pred.div(&y_pred.sum(&[-1], true)?)?)?;
-                map1(&[&labels, &p], |e| -(&e[0] * e[1].log()))?.sum(&[-1], false)
-            }
+            None => map1(&[&labels, &normalised(y_pred)?], |e| -(&e[0] * e[1].log()))?.sum(&[-1], false),
         }
     }
+}
+
+impl Loss for CategoricalFocalCrossentropy {
+    settings_of_loss!();
+
+    fn head(&self) -> Option<Head> {
+        Some(if self.from_logits { Head::Logits } else { Head::Softmax })
+    }
+
+    fn check(&self, y_true: &Spec, y_pred: &Shape) -> Result<()> {
+        check_share(&self.name, "label_smoothing", self.label_smoothing)?;
+        check_width(&self.name, y_true, y_pred)
+    }
+
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        self.check(y_true.spec(), y_pred.shape())?;
+        let labels = smooth(y_true, y_pred, self.label_smoothing)?;
+        let p = normalised(&if self.from_logits { y_pred.softmax()? } else { y_pred.clone() })?;
+        let values = map1(&[&labels, &p], |e| {
+            let focal = (1.0 - &e[1]).pow(&e[1].number(self.gamma)) * self.alpha;
+            -(&e[0] * e[1].log()) * focal
+        })?;
+        values.sum(&[-1], false)
+    }
+}
+
+fn smooth(y_true: &Tensor, y_pred: &Tensor, smoothing: f64) -> Result<Tensor> {
+    let labels = as_dense(y_true, y_pred)?;
+    let classes = y_pred.shape().last().copied().unwrap_or(1) as f64;
+    if smoothing == 0.0 { Ok(labels) } else { map1(&[&labels], |e| &e[0] * (1.0 - smoothing) + smoothing / classes) }
+}
+
+/// Probabilities that sum to 1 and whose logarithms are finite.
+fn normalised(p: &Tensor) -> Result<Tensor> {
+    clip(&p.div(&p.sum(&[-1], true)?)?)
 }
 
 #[cfg(test)]
@@ -76,8 +106,8 @@ mod tests {
         let y_pred = tensor([2, 3], &[0.05, 0.95, 0.0, 0.1, 0.8, 0.1])?;
         let plain = CategoricalCrossentropy::new();
         close(&plain.call(&y_true, &y_pred)?.to_vec()?, &[0.051_293_294, std::f64::consts::LN_10], 1e-6);
-        close(&[plain.mean(&y_true, &y_pred)?.item()? as f32], &[1.176_939_194], 1e-6);
-        let smooth = plain.label_smoothing(0.1);
+        close(&[plain.value(&y_true, &y_pred)?.item()? as f32], &[1.176_939_194], 1e-6);
+        let smooth = plain.clone().label_smoothing(0.1);
         close(&smooth.call(&y_true, &y_pred)?.to_vec()?, &[0.685_001_339, 2.233_270_375], 1e-6);
         Ok(())
     }
