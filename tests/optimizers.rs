@@ -1,6 +1,10 @@
 //! The optimizers, seen from outside: Keras's displacements, replay, and steps that must change nothing.
 
-use gradus::optimizers::{Adam, AdamW, Optimizer, RMSprop, SGD};
+use gradus::optimizers::schedules::{CosineDecay, ExponentialDecay};
+use gradus::optimizers::{
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer, MultiOptimizer, Muon, Nadam, Optimizer,
+    RMSprop, SGD, ScheduleFreeAdamW,
+};
 use gradus::{Device, Error, Function, Result, Tensor, Variable};
 use ndarray::ArrayD;
 
@@ -9,10 +13,6 @@ fn fill(shape: &[usize], a: f64, b: f64) -> ArrayD<f32> {
     let n: usize = shape.iter().product();
     let values = (0..n).map(|i| (b * (a * (i as f64 + 1.0)).sin()) as f32).collect();
     ArrayD::from_shape_vec(shape.to_vec(), values).expect("as many values as the shape has")
-}
-
-fn close(got: f64, want: f64, relative: f64, what: &str) {
-    assert!((got - want).abs() <= relative * want.abs(), "{what}: {got:e} instead of {want:e}");
 }
 
 const GRADIENTS: [f32; 5] = [0.01, 0.1, -0.3, 0.0, 0.05];
@@ -37,7 +37,7 @@ fn displacements(device: &Device, optimizer: &mut dyn Optimizer, start: f32) -> 
 #[test]
 fn optimizers_move_as_keras_does() -> Result<()> {
     type Case = (&'static str, fn() -> Box<dyn Optimizer>, [f64; 5]);
-    let cases: [Case; 8] = [
+    let cases: [Case; 13] = [
         ("SGD", || Box::new(SGD::default()), [-1.0e-04, -1.1e-03, 1.9e-03, 1.9e-03, 1.4e-03]),
         ("SGD momentum", || Box::new(SGD::default().momentum(0.9)), [-1.0e-04, -1.19e-03, 8.29e-04, 2.6461e-03, 3.78149e-03]),
         (
@@ -62,6 +62,15 @@ fn optimizers_move_as_keras_does() -> Result<()> {
             || Box::new(RMSprop::default().centered(true)),
             [-3.31496772e-03, -6.66642936e-03, -3.58858565e-03, -3.58858565e-03, -4.14254489e-03],
         ),
+        ("Adagrad", || Box::new(Adagrad::default()), [-3.16069613e-05, -3.32981212e-04, 3.37671372e-04, 3.37671372e-04, 2.26587713e-04]),
+        (
+            "Adadelta",
+            || Box::new(Adadelta::default()),
+            [-1.40028008e-06, -3.38086934e-06, -7.28395260e-07, -7.28395260e-07, -1.34182522e-06],
+        ),
+        ("Adamax", || Box::new(Adamax::default()), [-9.99990000e-04, -1.57367364e-03, -1.32533424e-03, -1.14903121e-03, -1.05642755e-03]),
+        ("Nadam", || Box::new(Nadam::default()), [-1.06277718e-03, -2.08655444e-03, -1.10282840e-03, -1.03961888e-03, -1.16371433e-03]),
+        ("Lion", || Box::new(Lion::default()), [-1.0e-03, -2.0e-03, -1.0e-03, 0.0, -1.0e-03]),
     ];
     let devices = devices("the optimizers");
     for (name, make, want) in cases {
@@ -69,7 +78,9 @@ fn optimizers_move_as_keras_does() -> Result<()> {
             let got = displacements(device, make().as_mut(), 0.0)?;
             assert_eq!(got.len(), want.len());
             for (t, (g, w)) in got.iter().zip(want).enumerate() {
-                close(*g, w, 2e-5, &format!("{name} on {device}, step {}", t + 1));
+                // Lion comes back to 0 by steps of 0.001, each rounded.
+                let absolute = if name == "Lion" { 1e-9 } else { 0.0 };
+                assert!((g - w).abs() <= 2e-5 * w.abs() + absolute, "{name} on {device}, step {}: {g:e} instead of {w:e}", t + 1);
             }
         }
     }
@@ -105,6 +116,16 @@ fn all_optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(Adam::default().amsgrad(true)),
         Box::new(AdamW::default()),
         Box::new(RMSprop::default().momentum(0.5).centered(true)),
+        Box::new(Adamax::default().use_ema(true).ema_overwrite_frequency(1)),
+        Box::new(Nadam::default().weight_decay(0.1)),
+        Box::new(Adagrad::default().global_clipnorm(0.1)),
+        Box::new(Adadelta::default().gradient_accumulation_steps(2)),
+        Box::new(Ftrl::default().clipvalue(0.1)),
+        Box::new(Lion::default().clipnorm(0.1)),
+        Box::new(Lamb::default().loss_scale_factor(2.0)),
+        Box::new(Adafactor::default()),
+        Box::new(Muon::default()),
+        Box::new(ScheduleFreeAdamW::default().weight_decay(0.1)),
     ]
 }
 
@@ -152,7 +173,9 @@ fn a_replayed_step_gives_the_bits_of_an_eager_one() -> Result<()> {
             assert!(a.iter().all(|v| v.is_finite()), "{name}");
             let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&a), bits(&b), "{name} on {device}");
-            assert_eq!((eager.iterations()?, replayed.iterations()?), (50, 50), "{name} on {device}");
+            // It is the one that accumulates.
+            let steps = if name == "adadelta" { 25 } else { 50 };
+            assert_eq!((eager.iterations()?, replayed.iterations()?), (steps, steps), "{name} on {device}");
         }
     }
     Ok(())
@@ -163,9 +186,9 @@ fn a_step_that_is_not_ok_changes_nothing() -> Result<()> {
     let cpu = Device::cpu();
     let (ok, bad) = (Tensor::scalar(&cpu, 1.0f32)?, Tensor::scalar(&cpu, 0.0f32)?);
     for mut optimizer in all_optimizers() {
-        let w = Variable::new("w", &Tensor::new(&cpu, [2], &[1.0f32, -2.0])?)?;
+        let w = Variable::new("w", &Tensor::new(&cpu, [1, 2], &[1.0f32, -2.0])?)?;
         optimizer.build(std::slice::from_ref(&w))?;
-        let gradient = Tensor::new(&cpu, [2], &[0.5f32, 0.25])?;
+        let gradient = Tensor::new(&cpu, [1, 2], &[0.5f32, 0.25])?;
         optimizer.apply(&[(gradient.clone(), w.clone())], Some(&ok))?;
         let state = |optimizer: &dyn Optimizer| -> Result<Vec<f64>> {
             let scalars = optimizer.variables().iter().take(2).map(|v| v.value()?.item()).collect::<Result<Vec<_>>>()?;
@@ -176,7 +199,7 @@ fn a_step_that_is_not_ok_changes_nothing() -> Result<()> {
             Ok(scalars.into_iter().chain(all.into_iter().map(f64::from)).collect())
         };
         let before = state(optimizer.as_ref())?;
-        let nan = Tensor::new(&cpu, [2], &[f32::NAN, 1.0])?;
+        let nan = Tensor::new(&cpu, [1, 2], &[f32::NAN, 1.0])?;
         optimizer.apply(&[(nan, w.clone())], Some(&bad))?;
         assert_eq!(before, state(optimizer.as_ref())?, "{}", optimizer.name());
         optimizer.apply(&[(gradient, w.clone())], Some(&ok))?;
@@ -199,5 +222,150 @@ fn optimizers_refuse_what_they_cannot_do() -> Result<()> {
     assert!(adam.apply(&[], None).expect_err("none").to_string().contains("no gradients"));
     let wrong = Tensor::new(&cpu, [3], &[0.0f32; 3])?;
     assert!(matches!(adam.apply(&[(wrong, w)], None), Err(Error::Shape { .. })));
+    Ok(())
+}
+
+type Pairs = Vec<(Tensor, Variable)>;
+
+/// One variable on the CPU, and a way to give it a gradient.
+fn one(values: &[f32]) -> Result<(Variable, impl Fn(f32) -> Result<Pairs>)> {
+    let cpu = Device::cpu();
+    let w = Variable::new("w", &Tensor::new(&cpu, [values.len()], values)?)?;
+    let (of, count) = (w.clone(), values.len());
+    Ok((w, move |gradient| Ok(vec![(Tensor::new(&cpu, [count], &vec![gradient; count])?, of.clone())])))
+}
+
+#[test]
+fn options_that_do_not_fit_say_so() -> Result<()> {
+    let (w, _) = one(&[1.0])?;
+    let refused: Vec<(Box<dyn Optimizer>, &str)> = vec![
+        (
+            Box::new(Adam::default().clipnorm(1.0).clipvalue(0.5)),
+            "adam: expected only one of clipnorm, clipvalue and global_clipnorm, got clipnorm and clipvalue",
+        ),
+        (Box::new(SGD::default().clipvalue(0.0)), "sgd: clipvalue: expected a number above 0, got 0"),
+        (Box::new(SGD::default().momentum(1.5)), "sgd: momentum: expected a number from 0 to 1, got 1.5"),
+        (Box::new(Lion::default().beta_1(0.0)), "lion: beta_1: expected a number above 0, got 0"),
+        (Box::new(Nadam::default().beta_2(1.0)), "nadam: beta_2: expected a number from 0 to below 1, got 1"),
+        (Box::new(Ftrl::default().learning_rate_power(0.5)), "ftrl: learning_rate_power: expected a number of at most 0, got 0.5"),
+        (Box::new(SGD::default().gradient_accumulation_steps(1)), "sgd: gradient_accumulation_steps: expected at least 2, got 1"),
+        (Box::new(SGD::default().use_ema(true).ema_momentum(1.1)), "sgd: ema_momentum: expected a number from 0 to 1, got 1.1"),
+        (Box::new(Lamb::new(f64::NAN)), "lamb: learning_rate: expected a number of at least 0, got NaN"),
+        (Box::new(Lamb::new(CosineDecay::new(0.1, 0))), "lamb: CosineDecay: decay_steps: expected at least 1, got 0"),
+        (
+            Box::new(LossScaleOptimizer::new(SGD::default()).initial_scale(0.0)),
+            "loss_scale: initial_scale: expected a number above 0, got 0",
+        ),
+        (
+            Box::new(MultiOptimizer::new(SGD::default()).on("w*", SGD::default()).on("*", SGD::default())),
+            "multi: optimizer of w: expected one pattern that fits, got \"w*\" and \"*\"",
+        ),
+    ];
+    for (mut optimizer, text) in refused {
+        assert_eq!(optimizer.build(std::slice::from_ref(&w)).expect_err(text).to_string(), text);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_schedule_sets_the_rate_and_counts_every_call() -> Result<()> {
+    let (_, gradient) = one(&[1.0])?;
+    let mut optimizer = SGD::new(ExponentialDecay::new(0.5, 2, 0.25)).gradient_accumulation_steps(4);
+    assert_eq!(optimizer.learning_rate()?, 0.5);
+    for _ in 0..6 {
+        optimizer.apply_gradients(&gradient(1.0)?)?;
+    }
+    assert_eq!((optimizer.iterations()?, optimizer.learning_rate()?), (1, 0.5 / 64.0));
+    let text = optimizer.set_learning_rate(0.1).expect_err("a schedule sets it").to_string();
+    assert_eq!(
+        text,
+        "sgd: learning_rate: expected no number, for a schedule sets it: make the optimizer with a number to change it by hand, got 0.1"
+    );
+    Ok(())
+}
+
+#[test]
+fn averages_become_the_weights_or_change_places_with_them() -> Result<()> {
+    let (w, gradient) = one(&[0.0])?;
+    let mut optimizer = SGD::new(1.0).use_ema(true).ema_momentum(0.5);
+    for _ in 0..3 {
+        optimizer.apply_gradients(&gradient(-1.0)?)?;
+    }
+    // Weights 1, 2, 3; averages 1, 1.5, 2.25.
+    let value = || w.value()?.item();
+    assert_eq!(value()?, 3.0);
+    optimizer.swap_averages(std::slice::from_ref(&w))?;
+    assert_eq!(value()?, 2.25);
+    optimizer.swap_averages(std::slice::from_ref(&w))?;
+    assert_eq!(value()?, 3.0);
+    optimizer.finalize_variable_values(std::slice::from_ref(&w))?;
+    assert_eq!(value()?, 2.25);
+    Ok(())
+}
+
+#[test]
+fn a_dynamic_scale_follows_what_happens() -> Result<()> {
+    for device in devices("dynamic loss scaling") {
+        let w = Variable::new("w", &Tensor::new(&device, [2], &[1.0f32, 1.0])?)?;
+        let mut optimizer = LossScaleOptimizer::new(SGD::new(1.0).loss_scale_factor(64.0)).initial_scale(8.0).dynamic_growth_steps(2);
+        let mut seen = Vec::new();
+        for gradient in [8.0, 8.0, f32::INFINITY, f32::NAN, 8.0, 8.0] {
+            optimizer.apply_gradients(&[(Tensor::new(&device, [2], &[gradient, 0.0])?, w.clone())])?;
+            seen.push((w.value()?.to_vec::<f32>()?[0], optimizer.dynamic_scale()?, optimizer.iterations()?));
+        }
+        let want = [(0.0, 8.0, 1), (-1.0, 16.0, 2), (-1.0, 8.0, 2), (-1.0, 4.0, 2), (-3.0, 4.0, 3), (-5.0, 8.0, 4)];
+        assert_eq!(seen, want, "{device}");
+        let loss = optimizer.scale_loss(&Tensor::scalar(&device, 3.0f32)?)?;
+        assert_eq!(loss.item()?, 24.0, "{device}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_global_norm_that_is_not_finite_spreads() -> Result<()> {
+    for device in devices("a norm that is not finite") {
+        let new = |value: f32| Variable::new("w", &Tensor::new(&device, [1], &[value])?);
+        let (a, b) = (new(1.0)?, new(2.0)?);
+        let gradient = |value: f32| Tensor::new(&device, [1], &[value]);
+        let mut optimizer = SGD::new(1.0).global_clipnorm(1.0);
+        optimizer.apply_gradients(&[(gradient(f32::INFINITY)?, a.clone()), (gradient(1.0)?, b.clone())])?;
+        assert!(a.value()?.item()?.is_nan() && b.value()?.item()?.is_nan(), "{device}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_constraint_holds_after_every_update_that_is_made() -> Result<()> {
+    for device in devices("constraints") {
+        let w = Variable::new("w", &Tensor::new(&device, [2], &[1.0f32, -3.0])?)?;
+        w.set_rules(None, Some(std::sync::Arc::new(gradus::constraints::NonNeg)));
+        let mut optimizer = SGD::new(1.0);
+        optimizer.build(std::slice::from_ref(&w))?;
+        let pairs = [(Tensor::new(&device, [2], &[0.25f32, -1.0])?, w.clone())];
+        optimizer.apply(&pairs, Some(&Tensor::scalar(&device, 0.0f32)?))?;
+        assert_eq!(w.value()?.to_vec::<f32>()?, [1.0, -3.0], "{device}");
+        optimizer.apply(&pairs, Some(&Tensor::scalar(&device, 1.0f32)?))?;
+        assert_eq!(w.value()?.to_vec::<f32>()?, [0.75, 0.0], "{device}");
+        optimizer.apply(&pairs, None)?;
+        assert_eq!(w.value()?.to_vec::<f32>()?, [0.5, 1.0], "{device}");
+    }
+    Ok(())
+}
+
+#[test]
+fn each_of_several_optimizers_has_its_variables() -> Result<()> {
+    let cpu = Device::cpu();
+    let new = |name: &str| Variable::new(name, &Tensor::new(&cpu, [1], &[0.0f32])?);
+    let variables = [new("encoder/kernel")?, new("encoder/bias")?, new("head")?];
+    let multi = MultiOptimizer::new(SGD::new(1.0)).on("encoder/.*", SGD::new(0.1)).on("encoder/bias", SGD::new(10.0));
+    let mut multi = multi.loss_scale_factor(2.0);
+    let gradients: Vec<_> = variables.iter().map(|v| Ok((Tensor::new(&cpu, [1], &[2.0f32])?, v.clone()))).collect::<Result<_>>()?;
+    multi.apply_gradients(&gradients)?;
+    let values = variables.iter().map(|v| v.value()?.item()).collect::<Result<Vec<f64>>>()?;
+    assert_eq!(values, [f64::from(-0.1f32), -10.0, -1.0]);
+    assert_eq!(multi.iterations()?, 1);
+    assert!(multi.learning_rate().is_err() && multi.set_learning_rate(0.1).is_err());
+    multi.optimizers()[1].set_learning_rate(0.2)?;
+    assert!((multi.optimizers()[1].learning_rate()? - 0.2).abs() < 1e-7);
     Ok(())
 }

@@ -3,6 +3,8 @@
 
 #[path = "replay/models.rs"]
 mod models;
+#[path = "replay/optimizers.rs"]
+mod optimizers;
 
 use gradus::layers::{Conv2D, Dense, Dropout, Flatten, MaxPooling2D};
 use gradus::models::Sequential;
@@ -23,7 +25,8 @@ fn wide(device: &Device, seed: u64) -> Result<Sequential> {
         .add(MaxPooling2D::default())
         .add(Flatten::new())
         .add(Dropout::new(0.25));
-    let mut model = model.add(Dense::new(96).activation("relu")).add(Dense::new(CLASSES).activation("softmax")).on(device).seed(seed);
+    let mut model =
+        model.add(Dense::new(96).activation("relu")).add(Dense::new(CLASSES).activation("softmax")).on_device(device).seed(seed);
     model.build([20, 20, 3])?;
     Ok(model)
 }
@@ -35,7 +38,7 @@ fn data(count: usize, image: [usize; 3]) -> Result<Data> {
 }
 
 /// Every optimizer, and every way of it that keeps other values or computes other things.
-fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
+fn with_a_model() -> Vec<(&'static str, Box<dyn Optimizer>)> {
     vec![
         ("SGD", Box::new(SGD::new(0.05))),
         ("SGD with weight decay", Box::new(SGD::new(0.05).weight_decay(0.01))),
@@ -90,7 +93,7 @@ fn fifty_steps(device: &Device, optimizer: Box<dyn Optimizer>, replayed: bool) -
 }
 
 fn replayed_is_eager(device: &Device) -> Result<()> {
-    for ((name, eager), (_, replayed)) in optimizers().into_iter().zip(optimizers()) {
+    for ((name, eager), (_, replayed)) in with_a_model().into_iter().zip(with_a_model()) {
         let (eager, replayed) = (fifty_steps(device, eager, false)?, fifty_steps(device, replayed, true)?);
         let finite = eager.iter().flatten().all(|bits| f32::from_bits(*bits).is_finite());
         assert!(finite, "{name} on {device}: something is not finite, and equal bits would mean nothing");
@@ -136,7 +139,7 @@ fn older_versions_stay() -> Result<()> {
 
 // ---------------------------------------------------------------- the same bits again
 
-fn quiet(epochs: usize, batch_size: usize) -> Fit {
+fn quiet(epochs: usize, batch_size: usize) -> Fit<'static> {
     Fit { epochs, batch_size, verbose: Verbose::Silent, ..Fit::default() }
 }
 

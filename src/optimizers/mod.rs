@@ -1,71 +1,85 @@
-//! Optimizers. Each is its formula; what they share — iteration count, learning rate, slots, weight decay, one fused update per variable —
-//! is in [`OptimizerState`] and the provided methods of [`Optimizer`].
+//! Optimizers. Each is its formula, an [`UpdateRule`]; what they share — iteration count, learning rate, slots, weight decay, clipping,
+//! averages, accumulation, and the order of all that — is behind [`Optimizer`], which every rule is.
 
+mod adadelta;
+mod adafactor;
+mod adagrad;
 mod adam;
-mod common;
+mod adamax;
+mod clip;
+mod ftrl;
+mod lamb;
+mod learning_rate;
+mod lion;
+mod loss_scale;
+mod missing;
+mod moments;
+mod multi;
+mod muon;
+mod nadam;
+mod options;
 mod rmsprop;
+mod rule;
+mod schedule_free;
+pub mod schedules;
 mod sgd;
+mod state;
+mod step;
 
+pub use adadelta::Adadelta;
+pub use adafactor::Adafactor;
+pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
-pub use common::OptimizerState;
+pub use adamax::Adamax;
+pub use ftrl::Ftrl;
+pub use lamb::Lamb;
+pub use learning_rate::LearningRate;
+pub use lion::Lion;
+pub use loss_scale::LossScaleOptimizer;
+pub use missing::pair_gradients;
+pub use multi::MultiOptimizer;
+pub use muon::Muon;
+pub use nadam::Nadam;
+pub use options::Argument;
 pub use rmsprop::RMSprop;
+pub use rule::{Elements, Now, Slot, Update, UpdateRule};
+pub use schedule_free::ScheduleFreeAdamW;
 pub use sgd::SGD;
+pub use state::OptimizerState;
 
 use crate::error::Result;
-use crate::ops::pointwise::Expr;
 use crate::suggest;
 use crate::tensor::Tensor;
 use crate::variable::Variable;
 
-/// A rule by which gradients change variables.
+/// Changes variables by gradients. Every [`UpdateRule`] is one; a type implements this trait by itself only if it hands its work to others.
 ///
-/// Iteration count and learning rate are device variables, so a replayed step sees their present values.
+/// Iteration count and learning rate are device variables, so a replayed step sees their present values. One step is, in this order: gradients
+/// are divided by the loss scale, accumulated, clipped; weights decay; they are updated; averages follow; constraints hold; the step is counted.
 pub trait Optimizer: Send + Sync {
     /// Keras's name: `adam`.
     fn name(&self) -> &'static str;
-
-    /// What is kept between steps.
-    fn state(&self) -> &OptimizerState;
-
-    /// What is kept between steps.
-    fn state_mut(&mut self) -> &mut OptimizerState;
-
-    /// The names of the values kept for every variable, each of its shape and 0 at first: `["momentum", "velocity"]`.
-    fn slots(&self) -> Vec<&'static str>;
-
-    /// The step size from the learning rate and the number of this step, which starts at 1. Default: the learning rate.
-    fn step_size(&self, learning_rate: &Expr, _step: &Expr) -> Expr {
-        learning_rate.clone()
-    }
-
-    /// The new weight and the new slots of one element.
-    fn update(&self, step_size: &Expr, weight: &Expr, gradient: &Expr, slots: &[Expr]) -> (Expr, Vec<Expr>);
 
     /// Makes the slots of variables that have none yet. [`Optimizer::apply_gradients`] does so by itself, but inside a
     /// [`Function`](crate::Function) no variable can be made.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for a learning rate or weight decay below 0; [`Error::Trace`](crate::Error::Trace) inside a traced function; [`Error::OutOfMemory`](crate::Error::OutOfMemory).
-    fn build(&mut self, variables: &[Variable]) -> Result<()> {
-        let (name, slots) = (self.name(), self.slots());
-        self.state_mut().build(name, &slots, variables)
-    }
+    /// [`Error::Argument`](crate::Error::Argument) for an option outside its range; [`Error::Trace`](crate::Error::Trace) inside a traced function; [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    fn build(&mut self, variables: &[Variable]) -> Result<()>;
 
     /// Changes every variable by its gradient, and counts the step. With `ok`, a tensor without axes, nothing changes where it is 0.
     ///
     /// # Errors
     /// [`Error::NotReady`](crate::Error::NotReady) for a variable that the optimizer was not built for; [`Error::Gradient`](crate::Error::Gradient) if there are none; [`Error::Shape`](crate::Error::Shape).
-    fn apply(&self, gradients: &[(Tensor, Variable)], ok: Option<&Tensor>) -> Result<()> {
-        common::apply(self, gradients, ok)
-    }
+    fn apply(&self, gradients: &[(Tensor, Variable)], ok: Option<&Tensor>) -> Result<()>;
 
-    /// [`Optimizer::build`] and [`Optimizer::apply`]: for training loops of one's own.
+    /// [`Optimizer::build`] and [`Optimizer::apply`]: for training loops of one's own. [`pair_gradients`] makes the pairs.
     ///
     /// # Errors
     /// As both.
     fn apply_gradients(&mut self, gradients: &[(Tensor, Variable)]) -> Result<()> {
         let variables: Vec<Variable> = gradients.iter().map(|(_, variable)| variable.clone()).collect();
-        if !self.state().is_built_for(&variables) {
+        if !variables.is_empty() {
             self.build(&variables)?;
         }
         self.apply(gradients, None)
@@ -74,34 +88,46 @@ pub trait Optimizer: Send + Sync {
     /// Sets the learning rate, also between replays of a function.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) if it is below 0 or not finite.
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        let name = self.name();
-        self.state_mut().set_learning_rate(name, learning_rate)
-    }
+    /// [`Error::Argument`](crate::Error::Argument) if it is below 0 or not finite, or if a schedule sets the rate.
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
 
-    /// The learning rate; waits for the device if the optimizer is built.
+    /// The learning rate of the next step; waits for the device if the optimizer is built.
     ///
     /// # Errors
     /// What the device reports.
     #[cfg(not(target_arch = "wasm32"))]
-    fn learning_rate(&self) -> Result<f64> {
-        self.state().learning_rate()
-    }
+    fn learning_rate(&self) -> Result<f64>;
 
-    /// The number of steps taken; waits for the device if the optimizer is built.
+    /// The number of steps taken; waits for the device if the optimizer is built. Gradients that were only accumulated are not steps.
     ///
     /// # Errors
     /// What the device reports.
     #[cfg(not(target_arch = "wasm32"))]
-    fn iterations(&self) -> Result<u32> {
-        self.state().iterations()
-    }
+    fn iterations(&self) -> Result<u32>;
 
-    /// Iteration count, learning rate, and the slots of each variable; empty before [`Optimizer::build`].
-    fn variables(&self) -> Vec<Variable> {
-        self.state().variables()
-    }
+    /// Iteration count, learning rate (unless a schedule sets it), and what is kept for each variable; empty before [`Optimizer::build`].
+    fn variables(&self) -> Vec<Variable>;
+
+    /// The loss to take gradients of: times the loss scale, if there is one.
+    ///
+    /// # Errors
+    /// None for a tensor that is valid.
+    fn scale_loss(&self, loss: &Tensor) -> Result<Tensor>;
+
+    /// Sets or removes the fixed loss scale. What wraps an optimizer does so: gradients are divided by the scale once.
+    fn set_loss_scale_factor(&mut self, factor: Option<f64>);
+
+    /// Ends a training: weights that are averaged (`use_ema`) take the values of their averages.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`](crate::Error::NotReady) for a variable that the optimizer was not built for.
+    fn finalize_variable_values(&self, variables: &[Variable]) -> Result<()>;
+
+    /// Weights that are averaged (`use_ema`) and their averages change places: before an evaluation, and again after it.
+    ///
+    /// # Errors
+    /// As [`Optimizer::finalize_variable_values`].
+    fn swap_averages(&self, variables: &[Variable]) -> Result<()>;
 }
 
 /// The optimizer of a Keras name, with its defaults: `"adam"`, `"sgd"`, …
@@ -110,61 +136,59 @@ pub trait Optimizer: Send + Sync {
 /// [`Error::Argument`](crate::Error::Argument) with the nearest name.
 pub fn from_name(name: &str) -> Result<Box<dyn Optimizer>> {
     type Make = fn() -> Box<dyn Optimizer>;
-    let known: [(&str, Make); 4] = [
+    let known: [(&str, Make); 14] = [
+        ("adadelta", || Box::new(Adadelta::default())),
+        ("adafactor", || Box::new(Adafactor::default())),
+        ("adagrad", || Box::new(Adagrad::default())),
         ("adam", || Box::new(Adam::default())),
+        ("adamax", || Box::new(Adamax::default())),
         ("adamw", || Box::new(AdamW::default())),
+        ("ftrl", || Box::new(Ftrl::default())),
+        ("lamb", || Box::new(Lamb::default())),
+        ("lion", || Box::new(Lion::default())),
+        ("muon", || Box::new(Muon::default())),
+        ("nadam", || Box::new(Nadam::default())),
         ("rmsprop", || Box::new(RMSprop::default())),
+        ("schedulefreeadamw", || Box::new(ScheduleFreeAdamW::default())),
         ("sgd", || Box::new(SGD::default())),
     ];
     Ok(suggest::find("optimizer", name, &known)?())
 }
 
-impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-    fn state(&self) -> &OptimizerState {
-        (**self).state()
-    }
-    fn state_mut(&mut self) -> &mut OptimizerState {
-        (**self).state_mut()
-    }
-    fn slots(&self) -> Vec<&'static str> {
-        (**self).slots()
-    }
-    fn step_size(&self, learning_rate: &Expr, step: &Expr) -> Expr {
-        (**self).step_size(learning_rate, step)
-    }
-    fn update(&self, step_size: &Expr, weight: &Expr, gradient: &Expr, slots: &[Expr]) -> (Expr, Vec<Expr>) {
-        (**self).update(step_size, weight, gradient, slots)
-    }
-}
-
-/// The methods that every optimizer with a `state: OptimizerState` writes the same way, and the options that all have.
-macro_rules! optimizer_options {
-    () => {
-        /// Moves every weight towards 0 by this part of the learning rate in each step, before the update and apart from it. Default: none.
-        #[must_use]
-        pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-            self.state.weight_decay = Some(weight_decay);
-            self
-        }
+/// The methods of an optimizer that hands all of them to another one, which `$inner` finds.
+macro_rules! delegate_optimizer {
+    ($self:ident => $inner:expr; $($method:ident),*) => { $(delegate_optimizer!(@ $method, $self, $inner);)* };
+    (@ name, $self:ident, $inner:expr) => { fn name(&$self) -> &'static str { ($inner).name() } };
+    (@ build, $self:ident, $inner:expr) => {
+        fn build(&mut $self, variables: &[Variable]) -> Result<()> { ($inner).build(variables) }
+    };
+    (@ apply, $self:ident, $inner:expr) => {
+        fn apply(&$self, gradients: &[(Tensor, Variable)], ok: Option<&Tensor>) -> Result<()> { ($inner).apply(gradients, ok) }
+    };
+    (@ learning_rate, $self:ident, $inner:expr) => {
+        fn set_learning_rate(&mut $self, learning_rate: f64) -> Result<()> { ($inner).set_learning_rate(learning_rate) }
+        #[cfg(not(target_arch = "wasm32"))]
+        fn learning_rate(&$self) -> Result<f64> { ($inner).learning_rate() }
+    };
+    (@ iterations, $self:ident, $inner:expr) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        fn iterations(&$self) -> Result<u32> { ($inner).iterations() }
+    };
+    (@ variables, $self:ident, $inner:expr) => { fn variables(&$self) -> Vec<Variable> { ($inner).variables() } };
+    (@ loss_scale, $self:ident, $inner:expr) => {
+        fn scale_loss(&$self, loss: &Tensor) -> Result<Tensor> { ($inner).scale_loss(loss) }
+        fn set_loss_scale_factor(&mut $self, factor: Option<f64>) { ($inner).set_loss_scale_factor(factor) }
+    };
+    (@ averages, $self:ident, $inner:expr) => {
+        fn finalize_variable_values(&$self, variables: &[Variable]) -> Result<()> { ($inner).finalize_variable_values(variables) }
+        fn swap_averages(&$self, variables: &[Variable]) -> Result<()> { ($inner).swap_averages(variables) }
     };
 }
-use optimizer_options;
+use delegate_optimizer;
 
-macro_rules! optimizer_state {
-    () => {
-        fn state(&self) -> &crate::optimizers::OptimizerState {
-            &self.state
-        }
-
-        fn state_mut(&mut self) -> &mut crate::optimizers::OptimizerState {
-            &mut self.state
-        }
-    };
+impl Optimizer for Box<dyn Optimizer> {
+    delegate_optimizer!(self => **self; name, build, apply, learning_rate, iterations, variables, loss_scale, averages);
 }
-use optimizer_state;
 
 #[cfg(test)]
 mod tests {
@@ -172,7 +196,7 @@ mod tests {
 
     #[test]
     fn names() {
-        for name in ["adam", "AdamW", "RMSprop", "sgd"] {
+        for name in ["adam", "AdamW", "RMSprop", "sgd", "lamb", "Muon", "ScheduleFreeAdamW", "ftrl", "adafactor"] {
             assert_eq!(from_name(name).expect("known").name(), name.to_lowercase());
         }
         let text = from_name("adma").err().expect("a slip").to_string();

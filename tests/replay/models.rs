@@ -16,7 +16,7 @@ pub fn devices(what: &str) -> Vec<Device> {
 /// A small network of everything that changes from step to step: it drops out, too. Images are 6x6.
 pub fn small(device: &Device, seed: u64) -> Result<Sequential> {
     let model = Sequential::new().add(Conv2D::new(3, 3).activation("relu")).add(MaxPooling2D::default()).add(Flatten::new());
-    let mut model = model.add(Dropout::new(0.25)).add(Dense::new(CLASSES).activation("softmax")).on(device).seed(seed);
+    let mut model = model.add(Dropout::new(0.25)).add(Dense::new(CLASSES).activation("softmax")).on_device(device).seed(seed);
     model.build([6, 6, 1])?;
     Ok(model)
 }
@@ -40,7 +40,7 @@ pub fn batch(device: &Device, number: usize, size: usize) -> Result<(Tensor, Ten
 pub fn step(model: &Sequential, optimizer: &dyn Optimizer, args: &[Tensor]) -> Result<Vec<Tensor>> {
     let tape = GradientTape::new();
     let predictions = model.call(&args[0], &Call::training())?;
-    let loss = SparseCategoricalCrossentropy::default().mean(&args[1], &predictions)?;
+    let loss = SparseCategoricalCrossentropy::default().value(&args[1], &predictions)?;
     let variables = model.trainable_variables();
     let gradients = tape.gradient(&loss, &variables)?;
     let pairs = variables.iter().enumerate().map(|(i, v)| Ok((gradients.get(i)?.clone(), v.clone())));
