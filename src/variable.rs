@@ -1,9 +1,11 @@
 //! `Variable`: the only thing that changes.
 
+use crate::constraints::Constraint;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::record;
 use crate::record::recording::tracing_on;
+use crate::regularizers::Regularizer;
 use crate::shape::{Shape, Spec};
 use crate::tensor::{Tensor, lock, next_id};
 use std::fmt;
@@ -25,6 +27,14 @@ struct Inner {
     device: Device,
     spec: Spec,
     current: Mutex<Tensor>,
+    rules: Mutex<Rules>,
+}
+
+/// What its size costs, and where it is kept after every update.
+#[derive(Default, Clone)]
+struct Rules {
+    regularizer: Option<Arc<dyn Regularizer>>,
+    constraint: Option<Arc<dyn Constraint>>,
 }
 
 impl Variable {
@@ -43,7 +53,8 @@ impl Variable {
             trainable: AtomicBool::new(value.dtype().is_float()),
             device: value.device().clone(),
             spec: value.spec().clone(),
-            current: Mutex::new(value.clone()),
+            current: Mutex::new(value.under_another_name()?),
+            rules: Mutex::default(),
         };
         Ok(Variable { inner: Arc::new(inner) })
     }
@@ -80,6 +91,21 @@ impl Variable {
         self.inner.trainable.store(trainable, Ordering::Relaxed);
     }
 
+    /// Sets what its size costs, and where it is kept.
+    pub fn set_rules(&self, regularizer: Option<Arc<dyn Regularizer>>, constraint: Option<Arc<dyn Constraint>>) {
+        *lock(&self.inner.rules) = Rules { regularizer, constraint };
+    }
+
+    /// What its size costs: added to the loss by `fit`.
+    pub fn regularizer(&self) -> Option<Arc<dyn Regularizer>> {
+        lock(&self.inner.rules).regularizer.clone()
+    }
+
+    /// Where it is kept: applied by optimizers after every update.
+    pub fn constraint(&self) -> Option<Arc<dyn Constraint>> {
+        lock(&self.inner.rules).constraint.clone()
+    }
+
     /// Where it lives.
     pub fn device(&self) -> &Device {
         &self.inner.device
@@ -105,9 +131,7 @@ impl Variable {
             Some(value) => value,
             None => lock(&self.inner.current).clone(),
         };
-        if self.trainable() {
-            record::note_read(self, &value);
-        }
+        record::note_read(self, &value);
         Ok(value)
     }
 
@@ -125,8 +149,12 @@ impl Variable {
         if *value.shape() != self.inner.spec.shape {
             return Err(Error::shape(format!("assign to {}", self.name()), self.shape().to_string(), value.shape()));
         }
-        if !record::traced_assign(self, value) {
-            self.replace(value.clone());
+        // What somebody else knows by this value must not be mistaken for the variable: no gradient passes through state.
+        let known = Arc::strong_count(&value.value) > 1 || record::is_followed(value);
+        let kept = if known { value.under_another_name()? } else { value.clone() };
+        record::note_assign(self, value, &kept);
+        if !record::traced_assign(self, &kept) {
+            self.replace(kept);
         }
         Ok(())
     }

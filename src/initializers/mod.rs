@@ -1,9 +1,13 @@
 //! What weights start as. Values are drawn on the host from (seed, stream, element), so that every device starts from the same bits.
 
 mod constant;
+mod orthogonal;
+mod random;
 mod variance_scaling;
 
-pub use constant::{Constant, Ones, Zeros};
+pub use constant::{Constant, Identity, Ones, Zeros};
+pub use orthogonal::Orthogonal;
+pub use random::{RandomNormal, RandomUniform, TruncatedNormal};
 pub use variance_scaling::{
     Distribution, FanMode, GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform, VarianceScaling,
 };
@@ -16,6 +20,14 @@ use std::sync::Arc;
 
 /// A rule for the first values of a weight.
 pub trait Initializer: fmt::Debug + Send + Sync {
+    /// That there are values for this shape; asked before [`Initializer::values`]. Default: there are for any.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there are none.
+    fn check(&self, _shape: &Shape) -> Result<()> {
+        Ok(())
+    }
+
     /// The values of a weight of this shape, in row-major order. `stream` tells apart the weights of one model.
     fn values(&self, shape: &Shape, seed: u64, stream: u64) -> Vec<f32>;
 }
@@ -25,15 +37,28 @@ pub trait Initializer: fmt::Debug + Send + Sync {
 /// # Errors
 /// [`Error::Argument`] with the nearest name.
 pub fn from_name(name: &str) -> Result<Arc<dyn Initializer>> {
-    let known: [(&str, Arc<dyn Initializer>); 8] = [
+    let known: [(&str, Arc<dyn Initializer>); 20] = [
         ("glorot_uniform", Arc::new(GlorotUniform)),
         ("glorot_normal", Arc::new(GlorotNormal)),
         ("he_uniform", Arc::new(HeUniform)),
         ("he_normal", Arc::new(HeNormal)),
         ("lecun_uniform", Arc::new(LecunUniform)),
         ("lecun_normal", Arc::new(LecunNormal)),
+        ("variance_scaling", Arc::new(VarianceScaling::default())),
+        ("random_normal", Arc::new(RandomNormal::default())),
+        ("random_uniform", Arc::new(RandomUniform::default())),
+        ("truncated_normal", Arc::new(TruncatedNormal::default())),
+        ("orthogonal", Arc::new(Orthogonal::default())),
+        ("identity", Arc::new(Identity::default())),
+        ("constant", Arc::new(Constant::default())),
         ("zeros", Arc::new(Zeros)),
         ("ones", Arc::new(Ones)),
+        // Other names of some.
+        ("normal", Arc::new(RandomNormal::default())),
+        ("uniform", Arc::new(RandomUniform::default())),
+        ("orthogonal_initializer", Arc::new(Orthogonal::default())),
+        ("zero", Arc::new(Zeros)),
+        ("one", Arc::new(Ones)),
     ];
     suggest::find("initializer", name, &known)
 }
@@ -77,6 +102,15 @@ impl From<&str> for InitializerArg {
     }
 }
 
+/// Mean and variance of some values.
+#[cfg(test)]
+fn moments(values: &[f32]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+    let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
+    (mean, variance)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +128,7 @@ mod tests {
         let shape = Shape::from([3, 4]);
         let named = from_name("he_normal").expect("known");
         assert_eq!(named.values(&shape, 1, 2), HeNormal.values(&shape, 1, 2));
+        assert_eq!(from_name("uniform").expect("known").values(&shape, 1, 2), RandomUniform::default().values(&shape, 1, 2));
         let text = from_name("glorot_unifrom").expect_err("a slip").to_string();
         assert!(text.ends_with("did you mean \"glorot_uniform\"?"), "{text}");
         assert!(InitializerArg::from("nonsense").get().is_err());

@@ -1,7 +1,7 @@
 //! Initializers whose spread follows from the number of inputs and outputs: Glorot and Bengio 2010, He et al. 2015, LeCun et al. 1998,
 //! with the constants of Keras's `VarianceScaling`.
 
-use super::{Initializer, fans};
+use super::{Initializer, RandomNormal, TruncatedNormal, fans};
 use crate::ops::random::host::Stream;
 use crate::shape::Shape;
 
@@ -26,6 +26,8 @@ pub enum Distribution {
     Uniform,
     /// A normal distribution, redrawn where it falls beyond two standard deviations.
     TruncatedNormal,
+    /// A normal distribution, uncut.
+    UntruncatedNormal,
 }
 
 /// Values of mean 0 and variance `scale / n`, where `n` is the fan that `mode` names.
@@ -46,11 +48,12 @@ impl Default for VarianceScaling {
 }
 
 impl VarianceScaling {
-    /// No value is farther from 0 than this.
+    /// No value is farther from 0 than this; infinite where the distribution has no end.
     pub fn limit(&self, shape: &Shape) -> f64 {
         match self.distribution {
             Distribution::Uniform => (3.0 * self.variance(shape)).sqrt(),
             Distribution::TruncatedNormal => 2.0 * self.variance(shape).sqrt() / TRUNCATED_STDDEV,
+            Distribution::UntruncatedNormal => f64::INFINITY,
         }
     }
 
@@ -67,30 +70,21 @@ impl VarianceScaling {
 
 impl Initializer for VarianceScaling {
     fn values(&self, shape: &Shape, seed: u64, stream: u64) -> Vec<f32> {
-        let limit = self.limit(shape) as f32;
-        let indices = 0..shape.elements() as u64;
         match self.distribution {
             Distribution::Uniform => {
-                let numbers = Stream::new(seed, stream);
-                indices.map(|i| (2.0 * numbers.uniform(i) - 1.0) * limit).collect()
+                let (numbers, limit) = (Stream::new(seed, stream), self.limit(shape) as f32);
+                (0..shape.elements() as u64).map(|i| (2.0 * numbers.uniform(i) - 1.0) * limit).collect()
             }
             Distribution::TruncatedNormal => {
-                let draws = draws(seed, stream);
-                indices.map(|i| truncated_normal(&draws, i) * (limit / 2.0)).collect()
+                let stddev = (self.limit(shape) / 2.0) as f32;
+                TruncatedNormal { mean: 0.0, stddev }.values(shape, seed, stream)
+            }
+            Distribution::UntruncatedNormal => {
+                let stddev = self.variance(shape).sqrt() as f32;
+                RandomNormal { mean: 0.0, stddev }.values(shape, seed, stream)
             }
         }
     }
-}
-
-/// The first draw of every element, and those for elements that were rejected. One draw in 22 is: more than these are never needed.
-fn draws(seed: u64, stream: u64) -> [Stream; 32] {
-    // No model has 2³² weights tensors, so the upper half of the number is free.
-    std::array::from_fn(|k| Stream::new(seed, stream | (k as u64) << 32))
-}
-
-/// Element `i` of a standard normal distribution cut at ±2.
-fn truncated_normal(draws: &[Stream], i: u64) -> f32 {
-    draws.iter().map(|draw| draw.normal(i)).find(|z| z.abs() <= 2.0).unwrap_or(0.0)
 }
 
 macro_rules! scaled {
@@ -131,13 +125,7 @@ scaled! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn moments(values: &[f32]) -> (f64, f64) {
-        let n = values.len() as f64;
-        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
-        let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
-        (mean, variance)
-    }
+    use crate::initializers::moments;
 
     /// The limits of Keras's default kernels in the two models of the course.
     #[test]
@@ -187,6 +175,15 @@ mod tests {
             let at_cut = values.iter().filter(|v| f64::from(v.abs()) >= 0.9999 * cut).count();
             assert!(at_cut <= 60, "{rule:?}: {at_cut} values at the cut");
         }
+    }
+
+    #[test]
+    fn an_uncut_normal_keeps_the_variance() {
+        let rule = VarianceScaling { scale: 2.0, mode: FanMode::Out, distribution: Distribution::UntruncatedNormal };
+        let values = rule.values(&Shape::from([200, 300]), 11, 0);
+        let (mean, variance) = moments(&values);
+        assert!(mean.abs() <= 1e-3 && (variance * 150.0 - 1.0).abs() <= 0.02, "mean {mean}, variance {variance}");
+        assert!(values.iter().any(|v| f64::from(v.abs()) > 3.5 * variance.sqrt()));
     }
 
     #[test]
