@@ -1,109 +1,199 @@
-//! Pooling over images, and what all layers with windows check.
+//! Pooling: one number for each channel of a window, or of everything.
 
-use super::{Build, Call, Layer, Size2, layer_name, title};
-use crate::error::{Error, Result};
-use crate::ops::window::{Axis, Padding, Pool2dParams};
+use super::images::{fits, image_shape, kind, on_images};
+use super::{Base, Build, Call, Layer, PaddingArg, Size, named};
+use crate::error::Result;
+use crate::ops::window::Pool2dParams;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use std::marker::PhantomData;
 
-macro_rules! pooling_layer {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $op:ident) => {
-        $(#[$doc])*
-        pub struct $name {
-            name: String,
-            size: [usize; 2],
-            strides: Option<[usize; 2]>,
-            padding: Padding,
-        }
+/// The largest value of each window and channel. Inputs `[n, height, width, channels]`, outputs `[n, height', width', channels]`.
+/// Padding is never the largest. Defaults: pool size 2, strides = pool size, padding `Valid`.
+pub type MaxPooling2D = Pooling<Max, 2>;
 
-        impl $name {
-            /// Windows of this height and width, each beside the last.
-            pub fn new(pool_size: impl Into<Size2>) -> $name {
-                $name { name: String::new(), size: pool_size.into().0, strides: None, padding: Padding::Valid }
-            }
+/// [`MaxPooling2D`] along one axis: inputs `[n, steps, channels]`, outputs `[n, steps', channels]`.
+pub type MaxPooling1D = Pooling<Max, 1>;
 
-            /// The window moves by so many cells. Default: its own size.
-            #[must_use]
-            pub fn strides(mut self, strides: impl Into<Size2>) -> $name {
-                self.strides = Some(strides.into().0);
-                self
-            }
+/// The mean of each window and channel. Inputs `[n, height, width, channels]`, outputs `[n, height', width', channels]`. Padding is not
+/// counted. Defaults: strides = pool size, padding `Valid`.
+pub type AveragePooling2D = Pooling<Average, 2>;
 
-            /// Whether windows may reach over the edge. Default: `Valid`, they may not.
-            #[must_use]
-            pub fn padding(mut self, padding: Padding) -> $name {
-                self.padding = padding;
-                self
-            }
+/// [`AveragePooling2D`] along one axis: inputs `[n, steps, channels]`, outputs `[n, steps', channels]`.
+pub type AveragePooling1D = Pooling<Average, 1>;
 
-            /// The name in its model. Default: the kind in snake case with a number.
-            #[must_use]
-            pub fn named(mut self, name: impl Into<String>) -> $name {
-                self.name = name.into();
-                self
-            }
+/// The largest value of each channel; values that tie share the gradient. Inputs `[n, height, width, channels]`, outputs `[n, channels]`, or
+/// `[n, 1, 1, channels]` with `keepdims`.
+pub type GlobalMaxPooling2D = GlobalPooling<Max, 2>;
 
-            fn params(&self) -> Pool2dParams {
-                Pool2dParams { size: self.size, strides: self.strides.unwrap_or(self.size), padding: self.padding }
-            }
-        }
+/// [`GlobalMaxPooling2D`] along one axis: inputs `[n, steps, channels]`.
+pub type GlobalMaxPooling1D = GlobalPooling<Max, 1>;
 
-        impl Layer for $name {
-            fn kind(&self) -> &'static str {
-                $kind
-            }
+/// The mean of each channel. Inputs `[n, height, width, channels]`, outputs `[n, channels]`, or `[n, 1, 1, channels]` with `keepdims`.
+pub type GlobalAveragePooling2D = GlobalPooling<Average, 2>;
 
-            layer_name!();
+/// [`GlobalAveragePooling2D`] along one axis: inputs `[n, steps, channels]`.
+pub type GlobalAveragePooling1D = GlobalPooling<Average, 1>;
 
-            fn build(&mut self, input: &Shape, _cx: &mut Build) -> Result<Shape> {
-                pooled(self, input, &self.params())
-            }
+/// What becomes of the values under a window.
+pub trait Pool: Clone + Send + Sync {
+    /// The names of the layers with windows, along one axis and over two.
+    const KINDS: [&'static str; 2];
+    /// The names of the layers without.
+    const GLOBAL: [&'static str; 2];
 
-            fn call(&self, x: &Tensor, _cx: &Call) -> Result<Tensor> {
-                x.$op(self.params())
-            }
-        }
-    };
+    /// What becomes of images under a window that slides.
+    ///
+    /// # Errors
+    /// What the operation returns.
+    fn slide(x: &Tensor, params: Pool2dParams) -> Result<Tensor>;
+
+    /// What becomes of all values along axes.
+    ///
+    /// # Errors
+    /// What the operation returns.
+    fn reduce(x: &Tensor, axes: &[isize], keepdims: bool) -> Result<Tensor>;
 }
 
-pooling_layer! {
-    /// The largest value of each window and channel. Inputs `[n, height, width, channels]`, outputs `[n, height', width', channels]`.
-    /// Padding is never the largest. Defaults: pool size 2, strides = pool size, padding `Valid`.
-    MaxPooling2D, "MaxPooling2D", max_pool2d
-}
+/// The largest.
+#[derive(Clone)]
+pub struct Max;
 
-pooling_layer! {
-    /// The mean of each window and channel. Inputs `[n, height, width, channels]`, outputs `[n, height', width', channels]`. Padding is not
-    /// counted. Defaults: strides = pool size, padding `Valid`.
-    AveragePooling2D, "AveragePooling2D", avg_pool2d
-}
+/// The mean.
+#[derive(Clone)]
+pub struct Average;
 
-impl Default for MaxPooling2D {
-    fn default() -> MaxPooling2D {
-        MaxPooling2D::new(2)
+impl Pool for Max {
+    const KINDS: [&'static str; 2] = ["MaxPooling1D", "MaxPooling2D"];
+    const GLOBAL: [&'static str; 2] = ["GlobalMaxPooling1D", "GlobalMaxPooling2D"];
+
+    fn slide(x: &Tensor, params: Pool2dParams) -> Result<Tensor> {
+        x.max_pool2d(params)
+    }
+    fn reduce(x: &Tensor, axes: &[isize], keepdims: bool) -> Result<Tensor> {
+        x.max(axes, keepdims)
     }
 }
 
-fn pooled(layer: &dyn Layer, input: &Shape, params: &Pool2dParams) -> Result<Shape> {
-    let [height, width, channels] = image_shape(layer, input)?;
-    let rows = places(layer, height, params.size[0], params.strides[0], 1, params.padding)?;
-    let columns = places(layer, width, params.size[1], params.strides[1], 1, params.padding)?;
-    Ok(Shape::from([rows, columns, channels]))
+impl Pool for Average {
+    const KINDS: [&'static str; 2] = ["AveragePooling1D", "AveragePooling2D"];
+    const GLOBAL: [&'static str; 2] = ["GlobalAveragePooling1D", "GlobalAveragePooling2D"];
+
+    fn slide(x: &Tensor, params: Pool2dParams) -> Result<Tensor> {
+        x.avg_pool2d(params)
+    }
+    fn reduce(x: &Tensor, axes: &[isize], keepdims: bool) -> Result<Tensor> {
+        x.mean(axes, keepdims)
+    }
 }
 
-/// Height, width and channels of the images that a layer is given.
-pub(super) fn image_shape(layer: &dyn Layer, input: &Shape) -> Result<[usize; 3]> {
-    <[usize; 3]>::try_from(&input[..]).map_err(|_| {
-        let error = Error::shape(title(layer), "images of shape [height, width, channels]", format!("{input} per sample"));
-        match input[..] {
-            [height, width] => error.hint(format!("add the channel axis with `.input([{height}, {width}, 1])`, or reshape the images")),
-            [_] => error.hint("put it before Flatten"),
-            _ => error,
+/// A window that slides, and what becomes of the values under it.
+#[derive(Clone)]
+pub struct Pooling<P, const R: usize> {
+    base: Base,
+    size: Size<R>,
+    strides: Option<Size<R>>,
+    padding: PaddingArg,
+    pool: PhantomData<P>,
+}
+
+impl<P: Pool, const R: usize> Pooling<P, R> {
+    /// Windows of this size, each beside the last.
+    pub fn new(pool_size: impl Into<Size<R>>) -> Self {
+        let base = Base::new(kind::<R>(P::KINDS));
+        Pooling { base, size: pool_size.into(), strides: None, padding: PaddingArg::default(), pool: PhantomData }
+    }
+
+    /// The window moves by so many cells. Default: its own size.
+    #[must_use]
+    pub fn strides(mut self, strides: impl Into<Size<R>>) -> Self {
+        self.strides = Some(strides.into());
+        self
+    }
+
+    /// Whether windows may reach over the edge. Default: `Valid`, they may not.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<PaddingArg>) -> Self {
+        self.padding = padding.into();
+        self
+    }
+
+    named!();
+
+    fn params(&self) -> Result<Pool2dParams> {
+        let strides = self.strides.unwrap_or(self.size).of_image();
+        Ok(Pool2dParams { size: self.size.of_image(), strides, padding: self.padding.get(&self.base)? })
+    }
+}
+
+impl<const R: usize> Default for Pooling<Max, R> {
+    fn default() -> Self {
+        Pooling::new(2)
+    }
+}
+
+impl<P: Pool, const R: usize> Layer for Pooling<P, R> {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn build(&self, input: &Shape, _cx: &Build) -> Result<()> {
+        let params = self.params()?;
+        let [height, width, _] = image_shape::<R>(&self.base, input)?;
+        for (axis, n) in [height, width].into_iter().enumerate() {
+            fits(&self.base, n, params.size[axis], params.strides[axis], 1, params.padding)?;
         }
-    })
+        Ok(())
+    }
+
+    fn call(&self, x: &Tensor, _cx: &Call) -> Result<Tensor> {
+        on_images::<R>(x, |x| P::slide(x, self.params()?))
+    }
 }
 
-/// How often a window fits onto an axis of `n` cells.
-pub(super) fn places(layer: &dyn Layer, n: usize, window: usize, stride: usize, dilation: usize, padding: Padding) -> Result<usize> {
-    Ok(Axis::new(&title(layer), n, window, stride, dilation, padding)?.output)
+/// One number for each channel.
+#[derive(Clone)]
+pub struct GlobalPooling<P, const R: usize> {
+    base: Base,
+    keepdims: bool,
+    pool: PhantomData<P>,
 }
+
+impl<P: Pool, const R: usize> Default for GlobalPooling<P, R> {
+    fn default() -> Self {
+        GlobalPooling::new()
+    }
+}
+
+impl<P: Pool, const R: usize> GlobalPooling<P, R> {
+    /// The layer without `keepdims`.
+    pub fn new() -> Self {
+        GlobalPooling { base: Base::new(kind::<R>(P::GLOBAL)), keepdims: false, pool: PhantomData }
+    }
+
+    /// Whether the axes that are pooled stay, with length 1. Default: no.
+    #[must_use]
+    pub fn keepdims(mut self, keepdims: bool) -> Self {
+        self.keepdims = keepdims;
+        self
+    }
+
+    named!();
+}
+
+impl<P: Pool, const R: usize> Layer for GlobalPooling<P, R> {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn build(&self, input: &Shape, _cx: &Build) -> Result<()> {
+        image_shape::<R>(&self.base, input).map(|_| ())
+    }
+
+    fn call(&self, x: &Tensor, _cx: &Call) -> Result<Tensor> {
+        P::reduce(x, if R == 1 { &[1] } else { &[1, 2] }, self.keepdims)
+    }
+}
+
+#[cfg(test)]
+mod tests;

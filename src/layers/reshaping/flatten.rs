@@ -1,32 +1,33 @@
 //! One row per sample.
 
-use super::{Build, Call, Layer, layer_name};
 use crate::error::Result;
-use crate::shape::Shape;
+use crate::layers::{Base, Call, Layer, named};
 use crate::tensor::Tensor;
 
 /// Every sample as one row, in the order of its memory (height, width, channel). Inputs `[n, …]`, outputs `[n, elements of a sample]`.
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Flatten {
-    name: String,
+    base: Base,
+}
+
+impl Default for Flatten {
+    fn default() -> Flatten {
+        Flatten::new()
+    }
 }
 
 impl Flatten {
     /// The layer.
     pub fn new() -> Flatten {
-        Flatten::default()
+        Flatten { base: Base::new("Flatten") }
     }
+
+    named!();
 }
 
 impl Layer for Flatten {
-    fn kind(&self) -> &'static str {
-        "Flatten"
-    }
-
-    layer_name!();
-
-    fn build(&mut self, input: &Shape, _cx: &mut Build) -> Result<Shape> {
-        Ok(Shape::from([input.elements()]))
+    fn base(&self) -> &Base {
+        &self.base
     }
 
     fn call(&self, x: &Tensor, _cx: &Call) -> Result<Tensor> {
