@@ -19,7 +19,7 @@ fn handles_can_be_sent_and_shared() {
 
 #[test]
 fn a_model_moves_to_another_thread() {
-    let model = Sequential::new().on(&Device::cpu());
+    let model = Sequential::new().on_device(&Device::cpu());
     let name = std::thread::spawn(move || model.name().to_string()).join().expect("the thread returns");
     assert_eq!(name, "sequential");
 }

@@ -18,7 +18,7 @@ fn fill(shape: &[usize], a: f64, b: f64) -> ArrayD<f32> {
     ArrayD::from_shape_vec(shape.to_vec(), values).expect("as many values as the shape has")
 }
 
-fn quiet() -> Fit {
+fn quiet() -> Fit<'static> {
     Fit { verbose: Verbose::Silent, ..Fit::default() }
 }
 
@@ -29,7 +29,7 @@ fn mnist() -> Sequential {
         .add(Flatten::new())
         .add(Dense::new(128).activation(Relu))
         .add(Dense::new(10).activation(Softmax))
-        .on(&Device::cpu())
+        .on_device(&Device::cpu())
         .input([28, 28, 1])
 }
 
@@ -42,7 +42,7 @@ fn cifar() -> Sequential {
         .add(Flatten::new())
         .add(Dense::new(256).activation(Relu))
         .add(Dense::new(100).activation(Softmax))
-        .on(&Device::cpu())
+        .on_device(&Device::cpu())
         .input([32, 32, 3])
 }
 
@@ -52,7 +52,7 @@ fn small() -> Sequential {
         .add(Conv2D::new(4, 3).activation(Relu))
         .add(Flatten::new())
         .add(Dense::new(4).activation(Softmax))
-        .on(&Device::cpu())
+        .on_device(&Device::cpu())
 }
 
 fn compiled(mut model: Sequential) -> Result<Sequential> {
@@ -63,12 +63,13 @@ fn compiled(mut model: Sequential) -> Result<Sequential> {
 #[test]
 fn parameter_counts_and_names_of_the_course_models() -> Result<()> {
     for (mut model, params) in [(mnist(), 4_738_826), (cifar(), 325_956)] {
-        model.build(model.input_shape().cloned().expect("given"))?;
+        let input = model.input_shape().cloned().expect("given");
+        model.build(input)?;
         assert_eq!(model.count_params(), params);
     }
     let mut model = cifar();
     model.build([32, 32, 3])?;
-    let names: Vec<String> = model.layers().map(|l| l.name().to_string()).collect();
+    let names: Vec<String> = model.layers().iter().map(|l| l.name()).collect();
     assert_eq!(names, ["conv2d", "max_pooling2d", "conv2d_1", "max_pooling2d_1", "flatten", "dense", "dense_1"]);
     let variables: Vec<String> = model.variables().iter().map(Variable::name).collect();
     assert_eq!(variables[..3], ["conv2d/kernel", "conv2d/bias", "conv2d_1/kernel"]);
@@ -120,7 +121,7 @@ fn summary_without_an_input_shape() -> Result<()> {
 
 #[test]
 fn configurations_that_make_no_sense_say_so() {
-    let build = |model: Sequential, input: &[usize]| model.on(&Device::cpu()).build(input).expect_err("must not build").to_string();
+    let build = |model: Sequential, input: &[usize]| model.on_device(&Device::cpu()).build(input).expect_err("must not build").to_string();
     let one = |layer: Conv2D| Sequential::new().add(layer);
     let cases = [
         (
@@ -133,8 +134,8 @@ fn configurations_that_make_no_sense_say_so() {
         ),
         (build(one(Conv2D::new(0, 3)), &[9, 9, 1]), "conv2d (Conv2D): filters: expected at least 1, got 0"),
         (
-            build(one(Conv2D::new(8, 3).strides(2).dilation(2)), &[9, 9, 1]),
-            "conv2d (Conv2D): strides and dilation: expected only one of them above 1, got strides [2, 2] with dilation [2, 2]",
+            build(one(Conv2D::new(8, 3).strides(2).dilation_rate(2)), &[9, 9, 1]),
+            "conv2d (Conv2D): strides and dilation_rate: expected only one of them above 1, got strides [2, 2] with dilation_rate [2, 2]",
         ),
         (build(Sequential::new().add(Dense::new(0)), &[4]), "dense (Dense): units: expected at least 1, got 0"),
         (build(Sequential::new().add(Dropout::new(1.5)), &[4]), "dropout (Dropout): rate: expected a number from 0 to 1, got 1.5"),
@@ -158,7 +159,7 @@ fn configurations_that_make_no_sense_say_so() {
 #[test]
 fn output_shapes_follow_keras() -> Result<()> {
     let shape = |layer: Conv2D, input: [usize; 3]| -> Result<Vec<usize>> {
-        let mut model = Sequential::new().add(layer).on(&Device::cpu());
+        let mut model = Sequential::new().add(layer).on_device(&Device::cpu());
         model.build(input)?;
         let x = Tensor::zeros(&Device::cpu(), [&[2], &input[..]].concat())?;
         let y = model.call(&x, &Call::inference())?;
@@ -173,13 +174,13 @@ fn output_shapes_follow_keras() -> Result<()> {
         assert_eq!(shape(conv(Padding::Same), [n, n, 2])?, [same, same, 3], "same {n} {k} {s}");
         assert_eq!(shape(conv(Padding::Valid), [n, n, 2])?, [valid, valid, 3], "valid {n} {k} {s}");
     }
-    assert_eq!(shape(Conv2D::new(1, [3, 2]).dilation([2, 1]), [9, 9, 1])?, [5, 8, 1]);
+    assert_eq!(shape(Conv2D::new(1, [3, 2]).dilation_rate([2, 1]), [9, 9, 1])?, [5, 8, 1]);
     Ok(())
 }
 
 #[test]
 fn dense_contracts_the_last_axis_only() -> Result<()> {
-    let mut model = Sequential::new().add(Dense::new(5).bias_initializer(gradus::initializers::Ones)).on(&Device::cpu());
+    let mut model = Sequential::new().add(Dense::new(5).bias_initializer(gradus::initializers::Ones)).on_device(&Device::cpu());
     model.build([28, 28, 1])?;
     assert_eq!(model.count_params(), 10);
     let y = model.call(&Tensor::zeros(&Device::cpu(), [2, 28, 28, 1])?, &Call::inference())?;
@@ -190,7 +191,7 @@ fn dense_contracts_the_last_axis_only() -> Result<()> {
 
 #[test]
 fn dropout_drops_in_training_only() -> Result<()> {
-    let mut model = Sequential::new().add(Dropout::new(0.25)).on(&Device::cpu());
+    let mut model = Sequential::new().add(Dropout::new(0.25)).on_device(&Device::cpu());
     model.build([1000])?;
     let x = Tensor::full(&Device::cpu(), [20, 1000], DType::F32, 1.0)?;
     assert_eq!(model.call(&x, &Call::inference())?.to_vec::<f32>()?, vec![1.0; 20_000]);
@@ -226,7 +227,7 @@ fn weights_go_out_and_in() -> Result<()> {
 
 #[test]
 fn an_activation_is_a_layer_too() -> Result<()> {
-    let mut model = Sequential::new().add(Activation::new("relu")).on(&Device::cpu());
+    let mut model = Sequential::new().add(Activation::new("relu")).on_device(&Device::cpu());
     model.build([3])?;
     let y = model.call(&Tensor::new(&Device::cpu(), [1, 3], &[-1.0f32, 0.0, 2.0])?, &Call::inference())?;
     assert_eq!(y.to_vec::<f32>()?, [0.0, 0.0, 2.0]);

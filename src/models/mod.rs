@@ -1,8 +1,27 @@
 //! Models: layers put together, with what is needed to train them.
 
-mod compiled;
+mod compile;
+mod graph;
+mod model;
+mod naming;
+mod order;
+mod parts;
 mod sequential;
+mod stack;
+mod subclass;
 mod summary;
+mod symbol;
 
-pub use compiled::Compiled;
+pub use compile::{
+    Compile, Compiled, GivenLoss, GivenMetric, IntoLoss, IntoLosses, IntoMetric, IntoMetrics, IntoOptimizer, OutputLoss, OutputMetric,
+    TrainStep,
+};
+pub use model::Model;
+pub use parts::IntoLayer;
 pub use sequential::Sequential;
+pub use subclass::{Subclass, Subclassed};
+pub use symbol::{Input, IntoSymbols, Symbol};
+
+pub(crate) use naming::snake_case;
+
+pub(crate) use summary::memory;

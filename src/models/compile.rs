@@ -1,0 +1,364 @@
+//! What `compile` gives a model.
+
+use super::Model;
+use crate::error::{Error, Result};
+use crate::losses::{self, Loss};
+use crate::metrics::{self, Metric};
+use crate::optimizers::{self, Optimizer};
+use crate::suggest;
+use crate::train::{Step, Totals};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// The optimizer, losses and metrics of a model.
+pub struct Compiled {
+    /// Changes the weights; locked, so that callbacks can change it while a model trains.
+    optimizer: RwLock<Box<dyn Optimizer>>,
+    /// What is minimised: the weighted sum of these.
+    pub losses: Vec<OutputLoss>,
+    /// What is reported, in this order.
+    pub metrics: Vec<OutputMetric>,
+    /// Whether steps run operation by operation instead of being traced.
+    pub run_eagerly: bool,
+    /// The training step, if it is not the usual one.
+    pub train_step: Option<TrainStep>,
+    /// What `train_on_batch` (true) and `test_on_batch` (false) have added up, and over how many batches.
+    pub(crate) on_batch: Mutex<HashMap<bool, (Arc<Totals>, usize)>>,
+}
+
+/// A training step of the user's own: see [`Step`].
+pub type TrainStep = Box<dyn Fn(&Step) -> Result<()> + Send + Sync>;
+
+impl Compiled {
+    /// The optimizer, to be asked.
+    pub fn optimizer(&self) -> RwLockReadGuard<'_, Box<dyn Optimizer>> {
+        self.optimizer.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The optimizer, to be changed.
+    pub fn optimizer_mut(&self) -> RwLockWriteGuard<'_, Box<dyn Optimizer>> {
+        self.optimizer.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The loss of one output.
+pub struct OutputLoss {
+    /// The number of the output.
+    pub output: usize,
+    /// The loss.
+    pub loss: Box<dyn Loss>,
+    /// Its factor in the sum.
+    pub weight: f64,
+}
+
+/// A metric of one output.
+pub struct OutputMetric {
+    /// The number of the output.
+    pub output: usize,
+    /// The name in logs.
+    pub name: String,
+    /// The metric.
+    pub metric: Box<dyn Metric>,
+    /// Whether it goes by sample weights.
+    pub weighted: bool,
+}
+
+/// How a model is to be trained: for [`Model::compile_with`]. [`Model::compile`] is the short form.
+///
+/// ```
+/// use gradus::prelude::*;
+/// let compile = Compile::new("adam", [("digit", "sparse_categorical_crossentropy"), ("thickness", "mse")])
+///     .metrics([("digit", "accuracy")])
+///     .loss_weights([1.0, 0.5]);
+/// ```
+pub struct Compile {
+    optimizer: Result<Box<dyn Optimizer>>,
+    losses: Result<Vec<GivenLoss>>,
+    metrics: Vec<Result<Given>>,
+    loss_weights: Option<Vec<f64>>,
+    run_eagerly: bool,
+    train_step: Option<TrainStep>,
+}
+
+/// A loss, with the name of its output if it was given.
+pub type GivenLoss = (Option<String>, Box<dyn Loss>);
+
+/// A metric, with the name of its output if it was given.
+pub type GivenMetric = (Option<String>, Box<dyn Metric>);
+
+/// A metric, and whether it goes by sample weights.
+type Given = (Option<String>, Box<dyn Metric>, bool);
+
+impl Compile {
+    /// An optimizer, and a loss for every output: one for all, one each in their order, or by the outputs' names. Outputs that are not named
+    /// are not trained. All can be given by Keras's names.
+    pub fn new(optimizer: impl IntoOptimizer, losses: impl IntoLosses) -> Compile {
+        let (optimizer, losses) = (optimizer.into_optimizer(), losses.into_losses());
+        Compile { optimizer, losses, metrics: Vec::new(), loss_weights: None, run_eagerly: false, train_step: None }
+    }
+
+    /// Numbers to report: for every output, or for the one that is named. They ignore sample weights.
+    #[must_use]
+    pub fn metrics(self, metrics: impl IntoMetrics) -> Compile {
+        self.with_metrics(metrics, false)
+    }
+
+    /// The same, going by sample weights.
+    #[must_use]
+    pub fn weighted_metrics(self, metrics: impl IntoMetrics) -> Compile {
+        self.with_metrics(metrics, true)
+    }
+
+    fn with_metrics(mut self, metrics: impl IntoMetrics, weighted: bool) -> Compile {
+        let given = metrics.into_metrics().into_iter().map(|m| m.map(|(output, metric)| (output, metric, weighted)));
+        self.metrics.extend(given);
+        self
+    }
+
+    /// The factor of each loss in their sum, in the losses' order. Default: 1.
+    #[must_use]
+    pub fn loss_weights(mut self, weights: impl Into<Vec<f64>>) -> Compile {
+        self.loss_weights = Some(weights.into());
+        self
+    }
+
+    /// Whether steps run operation by operation instead of being traced, so that a print in a model's `call` shows values. Default: no.
+    #[must_use]
+    pub fn run_eagerly(mut self, run_eagerly: bool) -> Compile {
+        self.run_eagerly = run_eagerly;
+        self
+    }
+
+    /// Takes the place of the usual training step; callbacks, progress and validation stay.
+    #[must_use]
+    pub fn train_step(mut self, step: impl Fn(&Step) -> Result<()> + Send + Sync + 'static) -> Compile {
+        self.train_step = Some(Box::new(step));
+        self
+    }
+
+    fn resolve(self, outputs: &[String]) -> Result<Compiled> {
+        let losses = place_losses(self.losses?, self.loss_weights, outputs)?;
+        let metrics = self.metrics.into_iter().collect::<Result<Vec<_>>>()?;
+        let metrics = place_metrics(metrics, outputs)?;
+        let optimizer = RwLock::new(self.optimizer?);
+        let (run_eagerly, train_step) = (self.run_eagerly, self.train_step);
+        Ok(Compiled { optimizer, losses, metrics, run_eagerly, train_step, on_batch: Mutex::default() })
+    }
+}
+
+impl Model {
+    /// Says how the model is trained. A model that was compiled before forgets its former optimizer, and keeps its weights.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a name that names nothing, with the nearest; for two metrics of one name; if the input shape is known, whatever
+    /// [`Model::build`] returns.
+    pub fn compile(&mut self, optimizer: impl IntoOptimizer, losses: impl IntoLosses, metrics: impl IntoMetrics) -> Result<()> {
+        self.compile_with(Compile::new(optimizer, losses).metrics(metrics))
+    }
+
+    /// [`Model::compile`] with everything that can be said.
+    ///
+    /// # Errors
+    /// As [`Model::compile`]; [`Error::Argument`] for an output that the model does not have.
+    pub fn compile_with(&mut self, compile: Compile) -> Result<()> {
+        if let Some(inputs) = self.inputs.clone() {
+            self.build_for(|| inputs)?;
+        }
+        // A model of the user's own does not know its outputs before it is built; as many losses, as many outputs.
+        let names = match (&compile.losses, self.built(), &self.graph) {
+            (Ok(losses), None, None) if losses.len() > 1 => (0..losses.len()).map(|i| format!("output_{i}")).collect(),
+            _ => self.output_names(),
+        };
+        let compiled = compile.resolve(&names)?;
+        self.set_compiled(compiled);
+        Ok(())
+    }
+}
+
+fn place_losses(given: Vec<GivenLoss>, weights: Option<Vec<f64>>, outputs: &[String]) -> Result<Vec<OutputLoss>> {
+    let count = given.len();
+    if count != 1 && count != outputs.len() && given.iter().any(|(name, _)| name.is_none()) {
+        let want = format!("one loss, or one for each of the outputs {}", outputs.join(", "));
+        return Err(Error::argument("compile: losses", want, count));
+    }
+    if let Some(weights) = weights.as_ref().filter(|w| w.len() != count) {
+        return Err(Error::argument("compile: loss_weights", format!("one for each of {count} losses"), weights.len()));
+    }
+    let mut placed: Vec<OutputLoss> = Vec::with_capacity(count);
+    for (i, (name, loss)) in given.into_iter().enumerate() {
+        let output = name.map_or(Ok(i), |name| find_output("compile: losses", &name, outputs))?;
+        if placed.iter().any(|other| other.output == output) {
+            return Err(Error::argument("compile: losses", "one for each output", format!("two for {:?}", outputs[output])));
+        }
+        placed.push(OutputLoss { output, loss, weight: weights.as_ref().map_or(1.0, |w| w[i]) });
+    }
+    placed.sort_by_key(|loss| loss.output);
+    Ok(placed)
+}
+
+fn place_metrics(given: Vec<Given>, outputs: &[String]) -> Result<Vec<OutputMetric>> {
+    let mut placed: Vec<OutputMetric> = Vec::new();
+    for (output, metric, weighted) in given {
+        let output = match &output {
+            Some(name) => find_output("compile: metrics", name, outputs)?,
+            None if outputs.len() == 1 => 0,
+            None => {
+                let want = format!("an output to each metric, as in (\"{}\", \"{}\")", outputs[0], metric.name());
+                return Err(Error::argument("compile: metrics", want, format!("{:?} without one", metric.name())));
+            }
+        };
+        let own = metric.name();
+        let name = if outputs.len() == 1 { own.to_string() } else { format!("{}_{own}", outputs[output]) };
+        if name == "loss" || placed.iter().any(|other| other.name == name) {
+            return Err(Error::argument("compile: metrics", "a name of its own for each (see `named`)", format!("{name:?} twice")));
+        }
+        placed.push(OutputMetric { output, name, metric, weighted });
+    }
+    Ok(placed)
+}
+
+fn find_output(what: &str, name: &str, outputs: &[String]) -> Result<usize> {
+    let near = || suggest::did_you_mean(name, outputs);
+    let missing = || Error::argument(what, format!("one of the outputs {}", outputs.join(", ")), format!("{name:?}{}", near()));
+    outputs.iter().position(|output| output == name).ok_or_else(missing)
+}
+
+/// An optimizer, or the name of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no optimizer",
+    note = "give a value such as `Adam::new(0.001)`, or a name: `\"adam\"`"
+)]
+pub trait IntoOptimizer {
+    /// The optimizer.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a name that names none.
+    fn into_optimizer(self) -> Result<Box<dyn Optimizer>>;
+}
+
+impl<O: Optimizer + 'static> IntoOptimizer for O {
+    fn into_optimizer(self) -> Result<Box<dyn Optimizer>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl IntoOptimizer for &str {
+    fn into_optimizer(self) -> Result<Box<dyn Optimizer>> {
+        optimizers::from_name(self)
+    }
+}
+
+/// A loss or the name of one.
+pub trait IntoLoss {
+    /// The loss.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a name that names none.
+    fn into_loss(self) -> Result<Box<dyn Loss>>;
+}
+
+impl<L: Loss + 'static> IntoLoss for L {
+    fn into_loss(self) -> Result<Box<dyn Loss>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl IntoLoss for &str {
+    fn into_loss(self) -> Result<Box<dyn Loss>> {
+        losses::from_name(self)
+    }
+}
+
+/// The losses of a model's outputs: one, several in the outputs' order, or pairs of an output's name and a loss.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no loss, and no list of losses",
+    note = "give a loss or its name, for several outputs an array of them, or one of pairs: `[(\"output\", \"mse\")]`",
+    note = "all elements of an array have one type: names, or losses of one type, or `Box<dyn Loss>`"
+)]
+pub trait IntoLosses {
+    /// The losses, each with the name of its output if it was given.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a name that names none.
+    fn into_losses(self) -> Result<Vec<GivenLoss>>;
+}
+
+impl<L: IntoLoss> IntoLosses for L {
+    fn into_losses(self) -> Result<Vec<GivenLoss>> {
+        Ok(vec![(None, self.into_loss()?)])
+    }
+}
+
+impl<L: IntoLoss, const N: usize> IntoLosses for [L; N] {
+    fn into_losses(self) -> Result<Vec<GivenLoss>> {
+        self.into_iter().map(|loss| Ok((None, loss.into_loss()?))).collect()
+    }
+}
+
+impl<L: IntoLoss> IntoLosses for Vec<L> {
+    fn into_losses(self) -> Result<Vec<GivenLoss>> {
+        self.into_iter().map(|loss| Ok((None, loss.into_loss()?))).collect()
+    }
+}
+
+impl<L: IntoLoss, const N: usize> IntoLosses for [(&str, L); N] {
+    fn into_losses(self) -> Result<Vec<GivenLoss>> {
+        self.into_iter().map(|(output, loss)| Ok((Some(output.to_string()), loss.into_loss()?))).collect()
+    }
+}
+
+/// A metric or the name of one, for every output or, in a pair with its name, for one.
+pub trait IntoMetric {
+    /// The metric, with the name of its output if it was given.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a name that names none.
+    fn into_metric(self) -> Result<GivenMetric>;
+}
+
+impl<M: Metric + 'static> IntoMetric for M {
+    fn into_metric(self) -> Result<GivenMetric> {
+        Ok((None, Box::new(self)))
+    }
+}
+
+impl IntoMetric for &str {
+    fn into_metric(self) -> Result<GivenMetric> {
+        Ok((None, metrics::from_name(self)?))
+    }
+}
+
+impl<M: IntoMetric> IntoMetric for (&str, M) {
+    fn into_metric(self) -> Result<GivenMetric> {
+        Ok((Some(self.0.to_string()), self.1.into_metric()?.1))
+    }
+}
+
+/// The metrics of a model: an array or vector of metrics, of their names, or of pairs with an output's name; `()` for none.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of metrics",
+    note = "give an array, also of a single one: `[\"accuracy\"]`; for none, `()`",
+    note = "all elements of an array have one type: names, or metrics of one type, or `Box<dyn Metric>`"
+)]
+pub trait IntoMetrics {
+    /// The metrics.
+    fn into_metrics(self) -> Vec<Result<GivenMetric>>;
+}
+
+impl<M: IntoMetric, const N: usize> IntoMetrics for [M; N] {
+    fn into_metrics(self) -> Vec<Result<GivenMetric>> {
+        self.into_iter().map(IntoMetric::into_metric).collect()
+    }
+}
+
+impl<M: IntoMetric> IntoMetrics for Vec<M> {
+    fn into_metrics(self) -> Vec<Result<GivenMetric>> {
+        self.into_iter().map(IntoMetric::into_metric).collect()
+    }
+}
+
+impl IntoMetrics for () {
+    fn into_metrics(self) -> Vec<Result<GivenMetric>> {
+        Vec::new()
+    }
+}
