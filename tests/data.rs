@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use flate2::{Compression, write::GzEncoder};
-use gradus::data::{Dataset, Idx, digits, mnist};
+use gradus::data::{Dataset, Idx, Labels, digits, fashion_mnist, mnist};
 use gradus::error::Error;
 use proptest::prelude::*;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -254,6 +254,32 @@ mod datasets {
         assert_eq!((few.len(), few.images.as_slice(), few.labels.as_slice()), (2, &set.images[..12], [0, 1].as_slice()));
         assert_eq!(set.take(100), set);
         assert!(set.take(0).is_empty());
+        let (left, right) = set.split(5);
+        assert_eq!((left, right.labels.as_slice(), right.images.as_slice()), (set.take(5), &set.labels[5..], &set.images[30..]));
+        let (all, none) = set.split(13);
+        assert!(all == set && none.is_empty());
+    }
+
+    #[test]
+    fn shuffling_keeps_images_with_their_labels() {
+        let set = join(&images(12), &labels(12)).unwrap();
+        let mixed = set.shuffled(3);
+        assert_eq!(mixed, set.shuffled(3));
+        assert!(mixed.images != set.images && mixed.images != set.shuffled(4).images);
+        let pairs = |set: &Dataset| (0..12).map(|i| (set.image(i).to_vec(), set.labels[i])).collect::<Vec<_>>();
+        let mut sorted = pairs(&mixed);
+        sorted.sort();
+        assert_eq!(sorted, pairs(&set));
+    }
+
+    #[test]
+    fn classes_have_names_or_numbers() {
+        let set = join(&images(3), &labels(3)).unwrap();
+        assert_eq!((set.class_names.len(), set.class_name(2)), (0, "2".to_string()));
+        let named = set.clone().with_class_names(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]).unwrap();
+        assert_eq!((named.class_name(2), named.class_name(10), named.take(1).class_name(9)), ("c".into(), "10".into(), "j".into()));
+        let text = set.with_class_names(&["a", "b"]).expect_err("two names for ten classes").to_string();
+        assert_eq!(text, "class names: expected one for each of 10 classes, got 2");
     }
 
     #[test]
@@ -290,6 +316,8 @@ mod folders {
             let text = outcome.expect_err("no labels").to_string();
             assert!(text.contains("train-labels-idx1-ubyte") && text.contains(&folder.0.display().to_string()), "{text}");
         }
+        let text = fashion_mnist::load_or_patterns(Some(&folder.0), 1).expect_err("no labels").to_string();
+        assert!(text.contains("train-labels-idx1-ubyte"), "{text}");
         let text = mnist::load(Some(&folder.0.join("absent"))).expect_err("no folder").to_string();
         assert!(text.contains("absent") && text.contains("does not exist"), "{text}");
     }
@@ -368,6 +396,15 @@ mod generated {
     }
 }
 
+#[path = "data/cifar.rs"]
+mod cifar;
+#[path = "data/patterns.rs"]
+mod patterns;
+#[path = "data/real.rs"]
+mod real;
+#[path = "data/utils.rs"]
+mod utils;
+
 #[cfg(all(feature = "download", not(target_arch = "wasm32")))]
 #[path = "data/download.rs"]
 mod download;
@@ -376,7 +413,8 @@ mod download;
 #[test]
 fn without_the_feature_the_error_says_so() {
     let folder = Folder::new();
-    let remote = mnist::Remote { cache: Some(folder.0.clone()), ..mnist::Remote::default() };
+    let mut remote = mnist::remote();
+    remote.cache = Some(folder.0.clone());
     let text = remote.load().expect_err("nothing to download with").to_string();
     assert!(text.contains("without its feature `download`") && text.contains("train-images-idx3-ubyte.gz"), "{text}");
     assert!(folder.names().is_empty());

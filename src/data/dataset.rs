@@ -1,6 +1,7 @@
 //! Images with their labels, checked against each other.
 
 use super::idx::Idx;
+use super::random::Random;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -15,6 +16,8 @@ pub struct Dataset {
     pub labels: Vec<u8>,
     /// How many classes there are.
     pub classes: usize,
+    /// What the classes are called; as many as `classes`, or none.
+    pub class_names: Vec<String>,
     /// Where it came from: one phrase for a program to print.
     pub source: String,
 }
@@ -54,7 +57,25 @@ impl Dataset {
             let message = format!("label {} of sample {i} is outside 0..{classes}", labels.data[i]);
             return Err(data_error(labels_path, LABELS_AT + i as u64, message));
         }
-        Ok(Dataset { images: images.data, shape: [height, width, 1], labels: labels.data, classes, source: source.into() })
+        Ok(Dataset {
+            images: images.data,
+            shape: [height, width, 1],
+            labels: labels.data,
+            classes,
+            class_names: Vec::new(),
+            source: source.into(),
+        })
+    }
+
+    /// Says what the classes are called.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is not a name for each class.
+    pub fn with_class_names(self, names: &[impl AsRef<str>]) -> Result<Dataset> {
+        if names.len() != self.classes {
+            return Err(Error::argument("class names", format!("one for each of {} classes", self.classes), names.len()));
+        }
+        Ok(Dataset { class_names: names.iter().map(|name| name.as_ref().to_string()).collect(), ..self })
     }
 
     /// The number of samples.
@@ -78,14 +99,37 @@ impl Dataset {
 
     /// A copy of the first `n` samples, or of all if there are fewer.
     pub fn take(&self, n: usize) -> Dataset {
+        self.range(0, n.min(self.len()))
+    }
+
+    /// The first `n` samples and the others, in their order.
+    pub fn split(&self, n: usize) -> (Dataset, Dataset) {
         let n = n.min(self.len());
-        Dataset {
-            images: self.images[..n * self.pixels()].to_vec(),
-            shape: self.shape,
-            labels: self.labels[..n].to_vec(),
-            classes: self.classes,
-            source: self.source.clone(),
-        }
+        (self.range(0, n), self.range(n, self.len()))
+    }
+
+    /// All samples in a random order, which `seed` decides.
+    pub fn shuffled(&self, seed: u64) -> Dataset {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        Random::stream(seed, 0, u64::MAX).shuffle(&mut order);
+        let images = order.iter().flat_map(|&i| self.image(i)).copied().collect();
+        self.with_samples(images, order.iter().map(|&i| self.labels[i]).collect())
+    }
+
+    /// What class `label` is called; its number if it has no name.
+    pub fn class_name(&self, label: usize) -> String {
+        self.class_names.get(label).cloned().unwrap_or_else(|| label.to_string())
+    }
+
+    fn range(&self, start: usize, end: usize) -> Dataset {
+        let pixels = self.pixels();
+        self.with_samples(self.images[start * pixels..end * pixels].to_vec(), self.labels[start..end].to_vec())
+    }
+
+    /// Other samples of the same kind.
+    fn with_samples(&self, images: Vec<u8>, labels: Vec<u8>) -> Dataset {
+        let (shape, classes, class_names, source) = (self.shape, self.classes, self.class_names.clone(), self.source.clone());
+        Dataset { images, shape, labels, classes, class_names, source }
     }
 
     fn pixels(&self) -> usize {

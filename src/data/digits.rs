@@ -10,6 +10,8 @@
 
 use super::dataset::{Dataset, Splits};
 use super::glyphs::GLYPHS;
+use super::mnist::CLASS_NAMES;
+use super::random::{Random, smooth};
 use rayon::prelude::*;
 
 /// Height and width of an image.
@@ -24,16 +26,20 @@ pub fn generate(train: usize, test: usize, seed: u64) -> Splits {
 }
 
 fn split(count: usize, seed: u64, which: u64) -> Dataset {
-    let mut order = Random::stream(seed, which, u64::MAX);
     let mut labels: Vec<u8> = (0..count).map(|i| (i % GLYPHS.len()) as u8).collect();
-    for i in (1..count).rev() {
-        labels.swap(i, order.below(i + 1));
-    }
+    Random::stream(seed, which, u64::MAX).shuffle(&mut labels);
     let mut images = vec![0; count * SIDE * SIDE];
     images.par_chunks_exact_mut(SIDE * SIDE).zip(&labels).enumerate().for_each(|(i, (image, &label))| {
         draw(label, &mut Random::stream(seed, which, i as u64), image);
     });
-    Dataset { images, shape: [SIDE, SIDE, 1], labels, classes: GLYPHS.len(), source: format!("generated digits (seed {seed})") }
+    Dataset {
+        images,
+        shape: [SIDE, SIDE, 1],
+        labels,
+        classes: GLYPHS.len(),
+        class_names: CLASS_NAMES.map(String::from).to_vec(),
+        source: format!("generated digits (seed {seed})"),
+    }
 }
 
 fn draw(digit: u8, random: &mut Random, image: &mut [u8]) {
@@ -229,48 +235,4 @@ impl Pen {
             }
         }
     }
-}
-
-/// The cubic from 0 to 1 that is level at both ends.
-fn smooth(t: f32) -> f32 {
-    t * t * (3.0 - 2.0 * t)
-}
-
-/// The generator SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-struct Random(u64);
-
-impl Random {
-    /// The numbers of image `index` in the split `which`.
-    fn stream(seed: u64, which: u64, index: u64) -> Random {
-        Random(mix(mix(mix(seed).wrapping_add(which)).wrapping_add(index)))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    /// Uniform in `low..high`.
-    fn range(&mut self, low: f32, high: f32) -> f32 {
-        low + (high - low) * ((self.next() >> 40) as f32 / (1 << 24) as f32)
-    }
-
-    /// Uniform in `0..n`, for an `n` so far below 2⁶⁴ that the bias does not matter.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-
-    /// Nearly normal with mean 0 and deviation 1: the sum of four uniform numbers, which needs no logarithm.
-    fn bell(&mut self) -> f32 {
-        let bits = self.next();
-        let sum: u64 = (0..4).map(|i| (bits >> (16 * i)) & 0xffff).sum();
-        // A sum of four uniform numbers in 0..1 has mean 2 and variance 1/3.
-        (sum as f32 / 65536.0 - 2.0) * 1.732_050_8
-    }
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

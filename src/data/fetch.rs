@@ -89,13 +89,11 @@ mod transfer {
 
 #[cfg(all(feature = "download", not(target_arch = "wasm32")))]
 mod transfer {
-    use super::{Download, Error, Result};
+    use super::{Download, Result};
+    use crate::io::PartFile;
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
     use sha2::{Digest, Sha256};
-    use std::fs::{self, File};
-    use std::io::{ErrorKind, Read, Write};
-    use std::path::{Path, PathBuf};
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::io::{ErrorKind, Read};
 
     pub fn run(download: &Download) -> Result<()> {
         let (announced, mut body) = open(download)?;
@@ -184,49 +182,6 @@ mod transfer {
             ureq::Error::Timeout(phase) => format!("the server did not answer in time ({phase}); is this machine online?"),
             ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => "the server refuses the connection".to_string(),
             other => other.to_string(),
-        }
-    }
-
-    /// A file under a temporary name, removed when dropped unless it was kept.
-    struct PartFile {
-        path: PathBuf,
-        /// `None` once it is closed.
-        file: Option<File>,
-    }
-
-    impl PartFile {
-        /// Makes a file beside `target`: renaming is atomic only within one file system.
-        fn create(target: &Path) -> Result<PartFile> {
-            static COUNT: AtomicU64 = AtomicU64::new(0);
-            if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                fs::create_dir_all(folder).map_err(|error| Error::io(folder, &error))?;
-            }
-            let mut name = target.file_name().unwrap_or_default().to_os_string();
-            name.push(format!(".{}-{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-            let path = target.with_file_name(name);
-            let file = File::create_new(&path).map_err(|error| Error::io(&path, &error))?;
-            Ok(PartFile { path, file: Some(file) })
-        }
-
-        fn write(&mut self, bytes: &[u8]) -> Result<()> {
-            let file = self.file.as_mut().expect("open until it is kept or dropped");
-            file.write_all(bytes).map_err(|error| Error::io(&self.path, &error))
-        }
-
-        /// Gives the file its final name, with its content on the disk first: else a power cut could leave the name without the content.
-        fn keep_as(mut self, target: &Path) -> Result<()> {
-            let file = self.file.take().expect("open until it is kept or dropped");
-            let synced = file.sync_all();
-            drop(file);
-            synced.and_then(|()| fs::rename(&self.path, target)).map_err(|error| Error::io(target, &error))
-        }
-    }
-
-    impl Drop for PartFile {
-        fn drop(&mut self) {
-            // Windows removes only closed files. After `keep_as` nothing has this name any more, and a failure here has no one to tell.
-            self.file = None;
-            let _ = fs::remove_file(&self.path);
         }
     }
 }

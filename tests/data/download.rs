@@ -2,7 +2,7 @@
 
 use super::*;
 use gradus::data::fetch::Download;
-use gradus::data::mnist::Remote;
+use gradus::data::{Remote, cifar100, mnist};
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -168,13 +168,16 @@ fn small_mnist() -> [Vec<u8>; 4] {
 }
 
 fn remote(folder: &Folder, mirrors: &[&Server]) -> Remote {
-    Remote {
-        cache: Some(folder.0.join("cache")),
-        mirrors: mirrors.iter().map(|server| server.address.clone()).collect(),
-        sha256: small_mnist().map(|bytes| sha256(&bytes)),
-        stall: Duration::from_millis(500),
-        ..Remote::default()
-    }
+    from(mnist::remote(), folder, mirrors, &small_mnist())
+}
+
+/// A set whose files are these, on these servers.
+fn from(mut remote: Remote, folder: &Folder, mirrors: &[&Server], files: &[Vec<u8>]) -> Remote {
+    remote.cache = Some(folder.0.join("cache"));
+    remote.mirrors = mirrors.iter().map(|server| server.address.clone()).collect();
+    remote.sha256 = files.iter().map(|bytes| sha256(bytes)).collect();
+    remote.stall = Duration::from_millis(500);
+    remote
 }
 
 #[test]
@@ -216,7 +219,7 @@ fn without_a_mirror_that_works_there_are_digits_that_say_so() {
     let remote = remote(&folder, &[&server, &server]);
     let text = remote.load().expect_err("503").to_string();
     assert!(text.contains("503") && text.contains("before that") && text.contains("put train-images-idx3-ubyte.gz into"), "{text}");
-    let splits = remote.load_or_digits(4).unwrap();
+    let splits = remote.load_or_generate(4).unwrap();
     assert_eq!(server.asked().len(), 4);
     assert_eq!((splits.train.len(), splits.test.len(), splits.train.shape), (60_000, 10_000, [28, 28, 1]));
     let source = &splits.train.source;
@@ -231,6 +234,37 @@ fn a_damaged_cache_is_an_error_with_advice_and_no_fallback() {
     remote.load().unwrap();
     server.asked();
     fs::write(folder.0.join("cache/t10k-labels-idx1-ubyte.gz"), &gzip(&labels(10))[..20]).unwrap();
-    let text = remote.load_or_digits(1).expect_err("a cut file").to_string();
+    let text = remote.load_or_generate(1).expect_err("a cut file").to_string();
     assert!(text.contains("t10k-labels-idx1-ubyte.gz") && text.contains("delete the file"), "{text}");
+}
+
+#[test]
+fn the_archive_of_cifar_100_is_downloaded_once() {
+    let folder = Folder::new();
+    let archive = gzip(&cifar::archive(&cifar::cifar100(20, 10)));
+    let server = Server::start(vec![Answer::Whole(archive.clone())]);
+    let remote = from(cifar100::remote(Labels::Coarse), &folder, &[&server], std::slice::from_ref(&archive));
+    let first = remote.load().unwrap();
+    assert_eq!(server.asked(), ["/cifar-100-binary.tar.gz"]);
+    let second = remote.load_or_generate(1).unwrap();
+    assert_eq!((first.train.len(), first.test.len(), first.train.classes), (20, 10, 20));
+    assert!(first.test.source.contains("downloaded") && second.test.source.contains("cache"), "{}", first.test.source);
+    assert_eq!((first.train.images, first.test.labels), (second.train.images, second.test.labels));
+
+    fs::write(folder.0.join("cache/cifar-100-binary.tar.gz"), &archive[..archive.len() / 2]).unwrap();
+    let text = remote.load_or_generate(1).expect_err("a cut file").to_string();
+    assert!(text.contains("cifar-100-binary.tar.gz") && text.contains("delete the file"), "{text}");
+}
+
+#[test]
+fn without_a_network_there_are_patterns_that_say_so() {
+    let folder = Folder::new();
+    let server = Server::start(vec![Answer::Whole(b"something else".to_vec())]);
+    let remote = from(cifar100::remote(Labels::Coarse), &folder, &[&server], &[b"what was published".to_vec()]);
+    let splits = remote.load_or_generate(4).unwrap();
+    assert_eq!((splits.train.len(), splits.test.len(), splits.train.shape, splits.train.classes), (50_000, 10_000, [32, 32, 3], 20));
+    let source = &splits.test.source;
+    assert!(source.contains("SHA-256") && source.contains("using generated patterns (seed 4)") && !source.contains('\n'), "{source}");
+    assert!(!folder.0.join("cache").read_dir().is_ok_and(|mut files| files.next().is_some()), "a file that was refused is there");
+    server.asked();
 }
