@@ -22,7 +22,7 @@ fn a_thousand_steps_allocate_nothing() -> Result<()> {
             .add(Conv2D::new(4, 3).activation(Relu))
             .add(Flatten::new())
             .add(Dense::new(4).activation(Softmax))
-            .on(&device);
+            .on_device(&device);
         model.compile(Adam::new(0.01), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
         let mut fit = |epochs| -> Result<_> {
             model.fit(&data, Fit { epochs, batch_size: 8, verbose: Verbose::Silent, ..Fit::default() })?;

@@ -17,7 +17,7 @@ fn fill(shape: &[usize], a: f64, b: f64) -> ArrayD<f32> {
     ArrayD::from_shape_vec(shape.to_vec(), values).expect("as many values as the shape has")
 }
 
-fn quiet() -> Fit {
+fn quiet() -> Fit<'static> {
     Fit { verbose: Verbose::Silent, ..Fit::default() }
 }
 
@@ -49,7 +49,7 @@ fn small_on(device: &Device) -> Result<Sequential> {
         .add(Conv2D::new(4, 3).activation(Relu))
         .add(Flatten::new())
         .add(Dense::new(4).activation(Softmax))
-        .on(device);
+        .on_device(device);
     model.compile(Adam::new(0.01), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     Ok(model)
 }
@@ -66,7 +66,7 @@ fn ten_steps(device: &Device) -> Result<()> {
         .add(MaxPooling2D::new(2))
         .add(Flatten::new())
         .add(Dense::new(3).activation(Softmax))
-        .on(device)
+        .on_device(device)
         .input([5, 5, 1]);
     model.compile(Adam::new(0.01), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     let zeros = |n: usize| ArrayD::zeros(vec![n]);
@@ -147,7 +147,8 @@ fn the_last_batch_trains_with_its_own_samples_only() -> Result<()> {
     // Plain gradient descent on 3 samples in batches of 2: the second step sees the third sample alone, at full weight.
     let train = |order: &[usize], batch_size: usize| -> Result<Vec<ArrayD<f32>>> {
         let all = corners(3);
-        let x: Vec<u8> = order.iter().flat_map(|&i| all.x.numbers().skip(i * 36).take(36).map(|v| v as u8).collect::<Vec<_>>()).collect();
+        let x: Vec<u8> =
+            order.iter().flat_map(|&i| all.x[0].numbers().skip(i * 36).take(36).map(|v| v as u8).collect::<Vec<_>>()).collect();
         let y: Vec<u8> = order.iter().map(|&i| (i * 7 % 4) as u8).collect();
         let mut model = small()?;
         model.compile(SGD::new(0.1), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
@@ -171,7 +172,7 @@ fn with_dropout(device: &Device, seed: u64) -> Result<Sequential> {
         .add(Dropout::new(0.3))
         .add(Dense::new(4).activation("softmax"))
         .seed(seed)
-        .on(device);
+        .on_device(device);
     model.compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     Ok(model)
 }
@@ -215,7 +216,7 @@ fn data_that_do_not_fit_say_so() -> Result<()> {
     let mut raw = Sequential::new().add(Dense::new(4));
     assert_eq!(text(raw.fit(&data, quiet())), "you must call `compile()` before calling `fit()`");
     let mut model = small()?;
-    assert!(text(model.fit((&x, &[0u8; 7][..]), quiet())).contains("a label for each of 8 samples"));
+    assert!(text(model.fit((&x, &[0u8; 7][..]), quiet())).contains("one of the labels for each of 8 samples"));
     assert!(text(model.fit(&data, Fit { batch_size: 0, ..quiet() })).contains("batch_size: expected at least 1, got 0"));
     assert!(text(model.fit(data.take(0), quiet())).contains("at least one sample"));
     let labels = [0i64, 1, 2, 3, 4, 0, 0, 0];
@@ -226,7 +227,7 @@ fn data_that_do_not_fit_say_so() -> Result<()> {
     assert!(matches!(model.fit((&x, &[-1i32; 8][..]), quiet()), Err(Error::Label { label: -1, position: 0, .. })));
     assert!(text(model.fit((&x, &[0.5f32; 8][..]), quiet())).contains("whole numbers"));
     model.compile(Adam::default(), CategoricalCrossentropy::default(), [Accuracy::default()])?;
-    let got = text(model.fit(&Data { x: x.clone(), y }, quiet()));
+    let got = text(model.fit(&Data { x: x.clone(), y, sample_weight: Vec::new() }, quiet()));
     assert!(got.contains("u8[8] with whole numbers from 0 to 3") && got.contains("did you mean SparseCategoricalCrossentropy?"), "{got}");
     let wrong = Samples::new([8, 5, 5, 1], &[0u8; 200])?;
     let got = text(model.fit((&wrong, &fill(&[8, 4], 1.0, 1.0)), quiet()));
@@ -238,8 +239,8 @@ fn data_that_do_not_fit_say_so() -> Result<()> {
 #[test]
 fn data_that_keras_takes_are_taken() -> Result<()> {
     let data = corners(16);
-    let flat = Samples::new([16, 6, 6], &data.x.numbers().map(|v| v / 255.0).collect::<Vec<f64>>())?;
-    let labels: Vec<i64> = data.y.numbers().map(|v| v as i64).collect();
+    let flat = Samples::new([16, 6, 6], &data.x[0].numbers().map(|v| v / 255.0).collect::<Vec<f64>>())?;
+    let labels: Vec<i64> = data.y[0].numbers().map(|v| v as i64).collect();
     let mut model = small()?.input([6, 6, 1]);
     model.fit((&flat, Samples::new([16, 1], &labels)?), quiet())?;
     let mut one_hot = ArrayD::<f32>::zeros(vec![16, 4]);
@@ -259,13 +260,13 @@ fn data_that_keras_takes_are_taken() -> Result<()> {
 fn other_losses_train() -> Result<()> {
     let x = fill(&[64, 3], 2.0, 1.0);
     let yes: Vec<f32> = x.rows().into_iter().map(|row| if row[0] > 0.0 { 1.0 } else { 0.0 }).collect();
-    let mut model = Sequential::new().add(Dense::new(1).activation("sigmoid")).on(&Device::cpu());
+    let mut model = Sequential::new().add(Dense::new(1).activation("sigmoid")).on_device(&Device::cpu());
     model.compile(Adam::new(0.3), BinaryCrossentropy::default(), [Accuracy::default()])?;
     let history = model.fit((&x, &yes), Fit { epochs: 40, ..quiet() })?;
     assert!(history.last("accuracy").is_some_and(|a| a >= 0.95), "{history}");
     let sums: Vec<f32> = x.rows().into_iter().map(|row| row.sum()).collect();
-    let mut model = Sequential::new().add(Dense::new(1)).on(&Device::cpu());
-    model.compile(Adam::new(0.1), MeanSquaredError, Vec::<Accuracy>::new())?;
+    let mut model = Sequential::new().add(Dense::new(1)).on_device(&Device::cpu());
+    model.compile(Adam::new(0.1), MeanSquaredError::new(), Vec::<Accuracy>::new())?;
     let history = model.fit((&x, Samples::new([64, 1], &sums)?), Fit { epochs: 120, ..quiet() })?;
     assert!(history.last("loss").is_some_and(|l| l <= 1e-3), "{history}");
     Ok(())
@@ -281,13 +282,13 @@ fn nan_in_the_data(device: &Device) -> Result<()> {
     x[[29, 2, 3, 0]] = f32::NAN;
     let y: Vec<u8> = (0..40).map(|i| i % 4).collect();
     let mut model = small_on(device)?;
-    let options = Fit { batch_size: 8, shuffle: false, ..quiet() };
-    let error = model.fit((&x, &y), options.clone()).expect_err("a NaN");
+    let options = || Fit { batch_size: 8, shuffle: false, ..quiet() };
+    let error = model.fit((&x, &y), options()).expect_err("a NaN");
     assert_eq!(error.to_string(), "NaN in the input of sample 29, which step 4 of epoch 1 used; clean the data", "{device}");
     // The weights are those after three good steps: neither the bad one nor the one after it changed them.
     let mut short = small_on(device)?;
     let first = Samples::new([24, 6, 6, 1], &x.as_slice().expect("contiguous")[..24 * 36])?;
-    short.fit((first, &y[..24]), options)?;
+    short.fit((first, &y[..24]), options())?;
     let weights = model.get_weights()?;
     assert!(weights.iter().flatten().all(|w| w.is_finite()), "{device}");
     assert_eq!(weights, short.get_weights()?, "{device}");
@@ -306,7 +307,7 @@ fn trouble_in_the_weights_or_layers_is_found() -> Result<()> {
     let text = model.fit(corners(8), quiet()).expect_err("an infinite weight").to_string();
     assert!(text.starts_with("infinity in the weight dense/kernel before step 1 of epoch 1"), "{text}");
     let mut model =
-        Sequential::new().add(Dense::new(3).activation("exponential")).add(Dense::new(4).activation("softmax")).on(&Device::cpu());
+        Sequential::new().add(Dense::new(3).activation("exponential")).add(Dense::new(4).activation("softmax")).on_device(&Device::cpu());
     model.compile(SGD::default(), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     let x = fill(&[4, 2], 0.5, 1e6);
     let text = model.fit((&x, &[0u8, 1, 2, 3][..]), quiet()).expect_err("an overflow").to_string();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 /// Numbers of one type, the first axis of which counts samples. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Samples {
+    name: Option<Arc<str>>,
     spec: Spec,
     bytes: Arc<[u8]>,
 }
@@ -69,7 +70,19 @@ impl Samples {
         if shape.elements() != numbers.len() {
             return Err(Error::shape("Samples::new", format!("{} numbers for shape {shape}", shape.elements()), numbers.len()));
         }
-        Ok(Samples { spec: Spec::new(shape, T::DTYPE), bytes: T::bytes(numbers)?.into() })
+        Ok(Samples { name: None, spec: Spec::new(shape, T::DTYPE), bytes: T::bytes(numbers)?.into() })
+    }
+
+    /// The same numbers for the input or output of this name.
+    #[must_use]
+    pub fn named(mut self, name: impl AsRef<str>) -> Samples {
+        self.name = Some(name.as_ref().into());
+        self
+    }
+
+    /// The input or output that they are for, if that was said.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// How many samples.
@@ -91,6 +104,7 @@ impl Samples {
     fn range(&self, start: usize, end: usize) -> Samples {
         let size = self.sample_bytes();
         Samples {
+            name: self.name.clone(),
             spec: Spec::new(self.spec.shape.with(0, end - start), self.spec.dtype),
             bytes: self.bytes[start * size..end * size].into(),
         }
@@ -175,36 +189,96 @@ impl IntoSamples for &Dataset {
     }
 }
 
+/// What can be taken as the inputs or labels of a model: samples for its one input; an array or a vector of samples, for several in their
+/// order; or an array of pairs of a name and samples.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` holds no samples",
+    note = "give a reference to an array, `&x`; for several inputs or outputs an array of them, or one of pairs, `[(\"name\", &x)]`"
+)]
+pub trait IntoColumns {
+    /// The samples for each input or output.
+    ///
+    /// # Errors
+    /// As [`Samples::new`].
+    fn into_columns(self) -> Result<Vec<Samples>>;
+}
+
+impl<S: IntoSamples> IntoColumns for S {
+    fn into_columns(self) -> Result<Vec<Samples>> {
+        Ok(vec![self.into_samples()?])
+    }
+}
+
+impl<S: IntoSamples, const N: usize> IntoColumns for [S; N] {
+    fn into_columns(self) -> Result<Vec<Samples>> {
+        self.into_iter().map(IntoSamples::into_samples).collect()
+    }
+}
+
+impl IntoColumns for Vec<Samples> {
+    fn into_columns(self) -> Result<Vec<Samples>> {
+        Ok(self)
+    }
+}
+
+impl IntoColumns for &Vec<Samples> {
+    fn into_columns(self) -> Result<Vec<Samples>> {
+        Ok(self.clone())
+    }
+}
+
+impl<S: IntoSamples, const N: usize> IntoColumns for [(&str, S); N] {
+    fn into_columns(self) -> Result<Vec<Samples>> {
+        self.into_iter().map(|(name, samples)| Ok(samples.into_samples()?.named(name))).collect()
+    }
+}
+
 /// Samples with their labels. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Data {
-    /// The inputs, `[n, …]`.
-    pub x: Samples,
-    /// The labels, `[n, …]`.
-    pub y: Samples,
+    /// For each input of the model its values, `[n, …]`.
+    pub x: Vec<Samples>,
+    /// For each output of the model its labels, `[n, …]`.
+    pub y: Vec<Samples>,
+    /// How much each sample counts in the losses, `[n]` or `[n, …]`: nothing (they count alike), one for all outputs, or one for each.
+    pub sample_weight: Vec<Samples>,
 }
 
 impl Data {
-    /// Puts inputs and labels together: arrays of any number type.
+    /// Puts inputs and labels together: arrays of any number type, one or several.
     ///
     /// # Errors
     /// [`Error::Shape`] if their counts differ, or an array has no axis.
-    pub fn new(x: impl IntoSamples, y: impl IntoSamples) -> Result<Data> {
-        let (x, y) = (x.into_samples()?, y.into_samples()?);
-        if x.count() != y.count() {
-            let error = Error::shape(
-                "data",
-                format!("a label for each of {} samples {}", x.count(), x.spec().shape),
-                format!("{} labels", y.count()),
-            );
-            return Err(error.hint("the first axes of both count the samples and must agree"));
+    pub fn new(x: impl IntoColumns, y: impl IntoColumns) -> Result<Data> {
+        let (x, y) = (x.into_columns()?, y.into_columns()?);
+        let Some(first) = x.first() else { return Err(Error::argument("data: inputs", "at least one", 0)) };
+        for (column, what) in x.iter().map(|x| (x, "inputs")).chain(y.iter().map(|y| (y, "labels"))) {
+            if column.count() != first.count() {
+                let want = format!("one of the {what} for each of {} samples {}", first.count(), first.spec().shape);
+                let error = Error::shape("data", want, format!("{} {what}", column.count()));
+                return Err(error.hint("the first axes of all count the samples and must agree"));
+            }
         }
-        Ok(Data { x, y })
+        Ok(Data { x, y, sample_weight: Vec::new() })
+    }
+
+    /// The same data with samples that count more or less in the losses: an array `[n]`, or `[n, steps]` for outputs with an axis of steps; one
+    /// for all outputs, or one for each.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the counts differ.
+    pub fn sample_weight(mut self, weights: impl IntoColumns) -> Result<Data> {
+        let weights = weights.into_columns()?;
+        if let Some(wrong) = weights.iter().find(|w| w.count() != self.count()) {
+            return Err(Error::shape("data: sample_weight", format!("{} weights, one for each sample", self.count()), wrong.count()));
+        }
+        self.sample_weight = weights;
+        Ok(self)
     }
 
     /// How many samples.
     pub fn count(&self) -> usize {
-        self.x.count()
+        self.x.first().map_or(0, Samples::count)
     }
 
     /// The first `n` samples, or all if there are fewer.
@@ -216,11 +290,19 @@ impl Data {
     /// The first `n` samples, and the others.
     pub fn split(&self, n: usize) -> (Data, Data) {
         let (n, all) = (n.min(self.count()), self.count());
-        (Data { x: self.x.range(0, n), y: self.y.range(0, n) }, Data { x: self.x.range(n, all), y: self.y.range(n, all) })
+        let part = |start, end| {
+            let of = |columns: &[Samples]| columns.iter().map(|c| c.range(start, end)).collect();
+            Data { x: of(&self.x), y: of(&self.y), sample_weight: of(&self.sample_weight) }
+        };
+        (part(0, n), part(n, all))
     }
 }
 
-/// What can be taken as training data: [`Data`], a pair of inputs and labels, or a [`Dataset`] of images.
+/// What can be taken as training data: [`Data`]; inputs and labels in a pair, or with sample weights as a third; or a [`Dataset`] of images.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no training data",
+    note = "give inputs and labels in a pair, `(&x, &y)`, with sample weights as a third; or a `Data`; or a `&Dataset`"
+)]
 pub trait IntoData {
     /// The data.
     ///
@@ -241,9 +323,15 @@ impl IntoData for &Data {
     }
 }
 
-impl<X: IntoSamples, Y: IntoSamples> IntoData for (X, Y) {
+impl<X: IntoColumns, Y: IntoColumns> IntoData for (X, Y) {
     fn into_data(self) -> Result<Data> {
         Data::new(self.0, self.1)
+    }
+}
+
+impl<X: IntoColumns, Y: IntoColumns, W: IntoColumns> IntoData for (X, Y, W) {
+    fn into_data(self) -> Result<Data> {
+        Data::new(self.0, self.1)?.sample_weight(self.2)
     }
 }
 
@@ -284,11 +372,11 @@ mod tests {
     fn counts_must_agree() -> Result<()> {
         let x = Samples::new([3, 2], &[0.0f32; 6])?;
         let text = Data::new(&x, &[0u8, 1][..]).expect_err("two labels for three").to_string();
-        assert!(text.contains("a label for each of 3 samples") && text.contains("2 labels"), "{text}");
+        assert!(text.contains("one of the labels for each of 3 samples") && text.contains("2 labels"), "{text}");
         assert!(Samples::new([], &[1.0f32]).is_err());
         assert!(Samples::new([2], &[1.0f32]).is_err());
         let (a, b) = Data::new(&x, &[0u8, 1, 2][..])?.split(2);
-        assert_eq!((a.count(), b.count(), b.y.bytes()), (2, 1, &[2u8][..]));
+        assert_eq!((a.count(), b.count(), b.y[0].bytes()), (2, 1, &[2u8][..]));
         Ok(())
     }
 }

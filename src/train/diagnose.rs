@@ -3,45 +3,53 @@
 use super::data::Samples;
 use super::feed::Feed;
 use crate::error::{Error, Result};
-use crate::layers::{Call, title};
-use crate::models::Sequential;
+use crate::layers::Call;
+use crate::models::Model;
 use crate::shape::DType;
 use crate::tensor::Tensor;
 
 /// The cause of a bad step, number `step` from 0; `place` names it in errors. No step after it changed a weight.
-pub(super) async fn find_cause(model: &Sequential, feed: &Feed, step: usize, place: &str, call: &Call) -> Error {
-    search(model, feed, step, place, call).await.unwrap_or_else(|error| error.at(place))
+pub(super) async fn find_cause(model: &Model, feed: &Feed, step: usize, place: &str, training: bool) -> Error {
+    search(model, feed, step, place, training).await.unwrap_or_else(|error| error.at(place))
 }
 
+const LARGE: &str = "lower the learning rate, or bring the inputs near 1 with a Rescaling layer";
+
 /// Looks where the trouble can begin, in the order of the computation: the data, the weights, the layers, the loss.
-async fn search(model: &Sequential, feed: &Feed, step: usize, place: &str, call: &Call) -> Result<Error> {
-    for (what, samples) in [("input", &feed.data().x), ("label", &feed.data().y)] {
-        for row in feed.rows(step) {
-            if let Some(found) = in_sample(samples, row) {
-                let place = format!("the {what} of sample {row}, which {place} used");
-                return Ok(not_finite(found, place, "clean the data"));
+async fn search(model: &Model, feed: &Feed, step: usize, place: &str, training: bool) -> Result<Error> {
+    let data = feed.data();
+    for (what, columns) in [("input", &data.x), ("label", &data.y), ("weight", &data.sample_weight)] {
+        for samples in columns {
+            for row in feed.rows(step) {
+                if let Some(found) = in_sample(samples, row) {
+                    let place = format!("the {what} of sample {row}, which {place} used");
+                    return Ok(not_finite(found, place, "clean the data"));
+                }
             }
         }
     }
     for variable in model.variables() {
         if let Some(found) = in_tensor(&variable.value()?).await? {
-            let place = format!("the weight {} before {place}", variable.name());
-            return Ok(not_finite(found, place, "lower the learning rate, or bring the inputs near 1 with a Rescaling layer"));
+            return Ok(not_finite(found, format!("the weight {} before {place}", variable.name()), LARGE));
         }
     }
-    let mut y = model.adapt(&feed.host_batch(step)?.0)?;
-    for layer in model.layers() {
-        y = model.call_layer(layer, &y, call)?;
-        if let Some(found) = in_tensor(&y).await? {
-            let place = format!("the output of layer {} in {place}", title(layer));
-            return Ok(not_finite(found, place, "lower the learning rate, or bring the inputs near 1 with a Rescaling layer"));
+    // A function that is only traced leaves moving averages as they are; here they are put back.
+    let states: Vec<_> = model.variables().into_iter().filter(|v| !v.trainable()).map(|v| (v.clone(), v.value())).collect();
+    let cx = Call::new(training).logging();
+    let called = model.call_all(&feed.host_batch(step)?.x, &cx);
+    for (variable, value) in states {
+        variable.assign(&value?)?;
+    }
+    called?;
+    for layer in cx.take_log().iter().filter(|layer| !layer.outer) {
+        for y in &layer.values {
+            if let Some(found) = in_tensor(y).await? {
+                return Ok(not_finite(found, format!("the output of layer {} in {place}", layer.base.title()), LARGE));
+            }
         }
     }
-    Ok(not_finite(
-        "NaN or infinity",
-        format!("the loss in {place}, though every layer's output is finite"),
-        "check that the loss fits the last layer",
-    ))
+    let place = format!("the loss in {place}, though every layer's output is finite");
+    Ok(not_finite("NaN or infinity", place, "check that the loss fits the last layer"))
 }
 
 fn not_finite(found: &str, place: String, hint: &str) -> Error {

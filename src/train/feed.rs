@@ -3,13 +3,13 @@
 use super::data::{Data, Samples};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::losses::Loss;
-use crate::shape::{DType, Shape, Spec};
+use crate::shape::Spec;
 use crate::tensor::{Tensor, lock};
 use crate::variable::Variable;
 use std::sync::Mutex;
 
-/// Hands out the batches of one data set. Every batch has the same shape: the last is filled up with copies of its first sample, which weigh 0.
+/// Hands out the batches of one data set. Every batch has the same shape: the last is filled up with copies of its first sample, which do not
+/// count.
 pub(super) struct Feed {
     device: Device,
     data: Data,
@@ -21,29 +21,41 @@ pub(super) struct Feed {
 
 /// The data on the device, and where the next batch is.
 struct Resident {
-    x: Tensor,
-    y: Tensor,
+    columns: Columns<Tensor>,
     /// `[steps, batch]` of u32.
     order: Variable,
-    /// `[steps, batch]` of f32: 1, or 0 where the last batch is filled up.
-    weights: Tensor,
+    /// `[steps, batch]` of f32: 1, or 0 where the last batch is filled up; `None` if none is.
+    valid: Option<Tensor>,
     /// The number of the next step.
     position: Variable,
 }
 
+/// One of each: inputs, labels, sample weights.
+pub(super) struct Columns<T> {
+    pub x: Vec<T>,
+    pub y: Vec<T>,
+    pub sample_weight: Vec<T>,
+}
+
+impl<T> Columns<T> {
+    fn map<U>(&self, f: impl Fn(&T) -> Result<U>) -> Result<Columns<U>> {
+        let all = |of: &[T]| of.iter().map(&f).collect::<Result<Vec<U>>>();
+        Ok(Columns { x: all(&self.x)?, y: all(&self.y)?, sample_weight: all(&self.sample_weight)? })
+    }
+}
+
 /// A batch inside a step.
 pub(super) struct Batch {
-    pub x: Tensor,
-    pub y: Tensor,
-    /// 1 for samples, 0 for filling.
-    pub weights: Tensor,
+    pub columns: Columns<Tensor>,
+    /// 1 for samples, 0 for filling, `[batch]`; `None` if all are samples.
+    pub valid: Option<Tensor>,
 }
 
 impl Feed {
     /// Batches of `batch` samples, fewer if there are not so many.
     pub fn new(device: &Device, data: Data, batch: usize) -> Result<Feed> {
         if data.count() == 0 {
-            return Err(Error::shape("data", "at least one sample", data.x.spec()));
+            return Err(Error::shape("data", "at least one sample", data.x.first().map_or_else(String::new, |x| x.spec().to_string())));
         }
         if batch == 0 {
             return Err(Error::argument("batch_size", "at least 1", 0));
@@ -51,7 +63,8 @@ impl Feed {
         let count = data.count();
         let mut feed = Feed { device: device.clone(), batch: batch.min(count), order: Mutex::default(), resident: None, data };
         feed.order = Mutex::new(feed.filled((0..count as u32).collect()));
-        let largest = feed.data.x.spec().bytes().max(feed.data.y.spec().bytes()) as u64;
+        let columns = feed.data.x.iter().chain(&feed.data.y).chain(&feed.data.sample_weight);
+        let largest = columns.map(|c| c.spec().bytes()).max().unwrap_or(0) as u64;
         if largest <= device.max_tensor_bytes() {
             feed.resident = Some(feed.upload()?);
         }
@@ -61,14 +74,23 @@ impl Feed {
     fn upload(&self) -> Result<Resident> {
         let table = [self.steps(), self.batch];
         let order = lock(&self.order);
-        let weights: Vec<f32> = (0..order.len()).map(|i| if i < self.data.count() { 1.0 } else { 0.0 }).collect();
+        let valid: Vec<f32> = (0..order.len()).map(|i| if i < self.data.count() { 1.0 } else { 0.0 }).collect();
         Ok(Resident {
-            x: tensor(&self.device, self.data.x.spec().clone(), self.data.x.bytes())?,
-            y: tensor(&self.device, self.data.y.spec().clone(), self.data.y.bytes())?,
+            columns: self.columns().map(|samples| tensor(&self.device, samples.spec().clone(), samples.bytes()))?,
             order: Variable::new("fit/order", &Tensor::new(&self.device, table, &order)?)?.untrainable(),
-            weights: Tensor::new(&self.device, table, &weights)?,
+            valid: self.is_filled().then(|| Tensor::new(&self.device, table, &valid)).transpose()?,
             position: Variable::new("fit/position", &Tensor::scalar(&self.device, 0u32)?)?.untrainable(),
         })
+    }
+
+    fn columns(&self) -> Columns<Samples> {
+        let Data { x, y, sample_weight } = self.data.clone();
+        Columns { x, y, sample_weight }
+    }
+
+    /// Whether the last batch is filled up.
+    fn is_filled(&self) -> bool {
+        !self.data.count().is_multiple_of(self.batch)
     }
 
     /// Steps of one epoch.
@@ -103,33 +125,46 @@ impl Feed {
         if self.resident.is_some() {
             return Ok(Vec::new());
         }
-        let valid = self.data.count() - step * self.batch;
-        let weights: Vec<f32> = (0..self.batch).map(|i| if i < valid { 1.0 } else { 0.0 }).collect();
-        let (x, y) = self.host_batch(step)?;
-        Ok(vec![x, y, Tensor::new(&self.device, [self.batch], &weights)?])
+        let Columns { x, y, sample_weight } = self.host_batch(step)?;
+        let counts = self.data.count() - step * self.batch;
+        let valid: Vec<f32> = (0..self.batch).map(|i| if i < counts { 1.0 } else { 0.0 }).collect();
+        let valid = self.is_filled().then(|| Tensor::new(&self.device, [self.batch], &valid)).transpose()?;
+        Ok(x.into_iter().chain(y).chain(sample_weight).chain(valid).collect())
     }
 
     /// The batch inside a step that was called with [`Feed::args`].
     pub fn batch(&self, args: &[Tensor]) -> Result<Batch> {
         let Some(resident) = &self.resident else {
-            let [x, y, weights] = args else { unreachable!("called with what `args` gave") };
-            return Ok(Batch { x: x.clone(), y: y.clone(), weights: weights.clone() });
+            let mut args = args.iter().cloned();
+            let mut next = |n: usize| args.by_ref().take(n).collect();
+            let Data { x, y, sample_weight } = &self.data;
+            let columns = Columns { x: next(x.len()), y: next(y.len()), sample_weight: next(sample_weight.len()) };
+            return Ok(Batch { columns, valid: args.next() });
         };
         let position = resident.position.value()?;
         let rows = resident.order.value()?.gather(&position)?;
-        let weights = resident.weights.gather(&position)?;
+        let valid = resident.valid.as_ref().map(|valid| valid.gather(&position)).transpose()?;
         resident.position.assign(&position.add_scalar(1.0)?)?;
-        Ok(Batch { x: resident.x.gather(&rows)?, y: resident.y.gather(&rows)?, weights })
+        Ok(Batch { columns: resident.columns.map(|all| all.gather(&rows))?, valid })
     }
 
-    /// Inputs and labels of a step, gathered on the host.
-    pub fn host_batch(&self, step: usize) -> Result<(Tensor, Tensor)> {
-        let rows = self.rows(step);
-        let of = |samples: &Samples| {
+    /// A step's inputs, labels and weights, gathered on the host.
+    pub fn host_batch(&self, step: usize) -> Result<Columns<Tensor>> {
+        self.gathered_on_host(&self.rows(step))
+    }
+
+    fn gathered_on_host(&self, rows: &[u32]) -> Result<Columns<Tensor>> {
+        self.columns().map(|samples| {
             let spec = Spec::new(samples.spec().shape.with(0, rows.len()), samples.spec().dtype);
-            tensor(&self.device, spec, &samples.gather(&rows))
-        };
-        Ok((of(&self.data.x)?, of(&self.data.y)?))
+            tensor(&self.device, spec, &samples.gather(rows))
+        })
+    }
+
+    /// Any samples, outside of a step: from the device if the data are there.
+    pub fn pick(&self, rows: &[u32]) -> Result<Columns<Tensor>> {
+        let Some(resident) = &self.resident else { return self.gathered_on_host(rows) };
+        let rows = Tensor::new(&self.device, [rows.len()], rows)?;
+        resident.columns.map(|all| all.gather(&rows))
     }
 
     /// The samples of a step, filling included.
@@ -140,45 +175,20 @@ impl Feed {
     pub fn data(&self) -> &Data {
         &self.data
     }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Samples of a batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch
+    }
 }
 
 pub(super) fn tensor(device: &Device, spec: Spec, bytes: &[u8]) -> Result<Tensor> {
     let storage = device.upload(&spec, bytes)?;
     Ok(Tensor::stored(device, spec, storage))
-}
-
-/// Data whose labels are as the loss takes them: checked, and as u32 if they are class numbers. `output` is the shape of one prediction.
-pub(super) fn prepare(data: &Data, loss: &dyn Loss, output: &Shape) -> Result<Data> {
-    let y = &data.y;
-    let predictions = Shape::from([&[data.count()], &output[..]].concat());
-    loss.check(y.spec(), &predictions).map_err(|e| with_range(e, y))?;
-    if !loss.takes_classes() {
-        return Ok(data.clone());
-    }
-    let classes = *output.last().ok_or_else(|| Error::shape(loss.name(), "predictions with an axis of classes", output))?;
-    let mut labels = Vec::with_capacity(y.spec().shape.elements());
-    for (position, label) in y.numbers().enumerate() {
-        if label.fract() != 0.0 || !label.is_finite() {
-            return Err(Error::argument(format!("{}: labels", loss.name()), "whole numbers", format!("{label} at position {position}")));
-        }
-        if label < 0.0 || label >= classes as f64 {
-            return Err(Error::Label { op: loss.name().to_string(), label: label as i64, position, classes });
-        }
-        labels.push(label as u32);
-    }
-    Ok(Data { x: data.x.clone(), y: Samples::new(y.spec().shape.clone(), &labels)? })
-}
-
-/// Adds to an error about labels which values they have.
-fn with_range(mut error: Error, y: &Samples) -> Error {
-    if let Error::Shape { got, .. } = &mut error
-        && y.count() > 0
-    {
-        let (low, high) = y.numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        let kind = if y.spec().dtype == DType::F32 { "values" } else { "whole numbers" };
-        *got = format!("{got} with {kind} from {low} to {high}");
-    }
-    error
 }
 
 #[cfg(test)]
@@ -187,7 +197,7 @@ mod tests {
 
     fn feed(resident: bool) -> Result<Feed> {
         let x: Vec<u8> = (0..10).collect();
-        let data = Data::new(Samples::new([5, 2], &x)?, &[10u32, 11, 12, 13, 14][..])?;
+        let data = Data::new(Samples::new([5, 2], &x)?, &[10u32, 11, 12, 13, 14][..])?.sample_weight(&[1.0f32, 2.0, 3.0, 4.0, 5.0][..])?;
         let mut feed = Feed::new(&Device::cpu(), data, 2)?;
         assert!(feed.resident.is_some(), "ten bytes fit");
         if !resident {
@@ -196,12 +206,13 @@ mod tests {
         Ok(feed)
     }
 
-    type Read = (Vec<u8>, Vec<u32>, Vec<f32>);
+    type Read = (Vec<u8>, Vec<u32>, Vec<f32>, Vec<f32>);
 
     fn epoch(feed: &Feed) -> Result<Vec<Read>> {
         let read = |step| -> Result<Read> {
-            let batch = feed.batch(&feed.args(step)?)?;
-            Ok((batch.x.to_vec()?, batch.y.to_vec()?, batch.weights.to_vec()?))
+            let Batch { columns, valid } = feed.batch(&feed.args(step)?)?;
+            let valid = valid.expect("five is not a multiple of two").to_vec()?;
+            Ok((columns.x[0].to_vec()?, columns.y[0].to_vec()?, columns.sample_weight[0].to_vec()?, valid))
         };
         (0..feed.steps()).map(read).collect()
     }
@@ -210,9 +221,9 @@ mod tests {
     #[test]
     fn both_ways_give_the_same_batches() -> Result<()> {
         let expected: Vec<Read> = vec![
-            (vec![6, 7, 0, 1], vec![13, 10], vec![1.0, 1.0]),
-            (vec![8, 9, 2, 3], vec![14, 11], vec![1.0, 1.0]),
-            (vec![4, 5, 4, 5], vec![12, 12], vec![1.0, 0.0]),
+            (vec![6, 7, 0, 1], vec![13, 10], vec![4.0, 1.0], vec![1.0, 1.0]),
+            (vec![8, 9, 2, 3], vec![14, 11], vec![5.0, 2.0], vec![1.0, 1.0]),
+            (vec![4, 5, 4, 5], vec![12, 12], vec![3.0, 3.0], vec![1.0, 0.0]),
         ];
         for resident in [true, false] {
             let feed = feed(resident)?;
@@ -222,19 +233,6 @@ mod tests {
             assert_eq!(epoch(&feed)?, expected, "the last order again, resident: {resident}");
             assert_eq!(feed.rows(2), [2, 2]);
         }
-        Ok(())
-    }
-
-    #[test]
-    fn labels_are_checked_and_become_u32() -> Result<()> {
-        let loss = crate::losses::SparseCategoricalCrossentropy::new();
-        let x = Samples::new([3, 1], &[0.0f32; 3])?;
-        let prepared = |labels: Samples| prepare(&Data::new(&x, labels)?, &loss, &Shape::from([4]));
-        let good = prepared(Samples::new([3, 1], &[0.0f64, 3.0, 1.0])?)?;
-        assert_eq!((good.y.spec().dtype, good.y.numbers().collect::<Vec<_>>()), (DType::U32, vec![0.0, 3.0, 1.0]));
-        let error = prepared(Samples::new([3], &[0u8, 1, 4])?).expect_err("five classes");
-        assert!(matches!(error, Error::Label { label: 4, position: 2, classes: 4, .. }), "{error}");
-        assert!(prepared(Samples::new([3], &[0.0f32, f32::NAN, 1.0])?).is_err());
         Ok(())
     }
 }

@@ -1,26 +1,34 @@
 //! Training: `fit`, `evaluate` and `predict`. A whole step — fetching the batch, forward, loss, backward, optimizer, metrics — is one
 //! [`Function`](crate::Function) that is replayed; the host only says "once more".
 
+mod advice;
+mod batches;
+mod callbacks;
 mod data;
 mod diagnose;
 mod evaluate;
 mod feed;
 mod fit;
 mod history;
+mod memory;
+mod on_batch;
+mod predict;
+mod prepare;
 mod progress;
 mod run;
 mod step;
+mod text;
+mod totals;
 
-pub use data::{Data, IntoData, IntoSamples, Number, Samples};
+pub use batches::{Batches, MiniBatch};
+pub use callbacks::{CSVLogger, Callback, EarlyStopping, LambdaCallback, Logs, TerminateOnNaN, Training, log};
+#[cfg(not(target_arch = "wasm32"))]
+pub use callbacks::{LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau, SaveFreq};
+pub use data::{Data, IntoColumns, IntoData, IntoSamples, Number, Samples};
 pub use evaluate::{Evaluate, Evaluation};
 pub use fit::Fit;
 pub use history::History;
 pub use progress::Verbose;
+pub use step::Step;
 
-use crate::error::{Error, Result};
-use crate::models::{Compiled, Sequential};
-
-/// What `compile` gave the model.
-fn compiled<'a>(model: &'a Sequential, call: &str) -> Result<&'a Compiled> {
-    model.compiled().ok_or_else(|| Error::NotReady(format!("you must call `compile()` before calling `{call}()`")))
-}
+pub(crate) use totals::Totals;

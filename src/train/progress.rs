@@ -1,5 +1,6 @@
 //! What `fit` and `evaluate` show while they run: a live line on a terminal, plain lines elsewhere.
 
+use super::text;
 use crate::clock::Stopwatch;
 
 /// How much is shown.
@@ -163,12 +164,7 @@ fn number(value: f64) -> String {
     if value.abs() > 1e-3 || value == 0.0 || !value.is_finite() {
         return format!("{value:.4}");
     }
-    let text = format!("{value:.4e}");
-    // Rust writes 1.0000e-4, everybody else 1.0000e-04.
-    match text.split_once("e-") {
-        Some((digits, exponent)) => format!("{digits}e-{exponent:0>2}"),
-        None => text,
-    }
+    text::scientific(value, 4)
 }
 
 /// `9s`, `1:05`, `2:00:00`.

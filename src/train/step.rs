@@ -1,123 +1,229 @@
 //! One step, as the device sees it.
 
 use super::feed::{Batch, Feed};
-use crate::device::Device;
+use super::totals::Totals;
 use crate::error::{Error, Result};
 use crate::layers::Call;
-use crate::losses::per_sample;
-use crate::models::{Compiled, Sequential};
+use crate::models::{Compiled, Model, OutputLoss};
 use crate::ops::pointwise::map1;
+use crate::optimizers::pair_gradients;
 use crate::record::GradientTape;
 use crate::tensor::Tensor;
 use crate::variable::Variable;
 
-/// The sums of an epoch, on the device.
-pub(super) struct Totals {
-    names: Vec<String>,
-    /// `[3 + metrics]`: good steps; the sum of losses; the sum of weights, that is, the number of samples; the sum of each metric.
-    sums: Variable,
-    /// 1 until a loss is not finite, 0 from then on.
-    ok: Variable,
+/// A batch in the hands of a training step: the parts that a step is made of, for steps of one's own.
+///
+/// The step that [`Model::fit`] takes unless it is given another:
+///
+/// ```
+/// use gradus::prelude::*;
+/// fn usual(step: &Step) -> Result<()> {
+///     let tape = GradientTape::new();
+///     let y_pred = step.predict()?;
+///     let loss = step.loss(&y_pred)?;
+///     step.minimize(&tape, &loss)?;
+///     step.report(&y_pred, &loss)
+/// }
+/// ```
+pub struct Step<'a> {
+    model: &'a Model,
+    compiled: &'a Compiled,
+    totals: &'a Totals,
+    batch: Batch,
+    call: Call,
+    /// What `call` may change and the optimizer does not: moving averages, with their values before the step.
+    states: Vec<(Variable, Tensor)>,
 }
 
-/// Sums that were read.
-pub(super) struct Sums {
-    /// Steps before the first whose loss was not finite.
-    pub good_steps: usize,
-    /// `loss` and the metrics, each as a mean over the samples.
-    pub logs: Vec<(String, f64)>,
-}
-
-impl Totals {
-    pub fn new(device: &Device, compiled: &Compiled) -> Result<Totals> {
-        let names: Vec<String> = std::iter::once("loss").chain(compiled.metrics.iter().map(|m| m.name())).map(str::to_string).collect();
-        let sums = Tensor::new(device, [names.len() + 2], &vec![0.0f32; names.len() + 2])?;
-        Ok(Totals {
-            names,
-            sums: Variable::new("fit/totals", &sums)?.untrainable(),
-            ok: Variable::new("fit/ok", &Tensor::scalar(device, 1.0f32)?)?.untrainable(),
-        })
+impl<'a> Step<'a> {
+    pub(super) fn new(
+        model: &'a Model,
+        compiled: &'a Compiled,
+        feed: &Feed,
+        totals: &'a Totals,
+        args: &[Tensor],
+        training: bool,
+    ) -> Result<Step<'a>> {
+        let batch = feed.batch(args)?;
+        let call = Call::new(training).with_valid(batch.valid.clone());
+        let states = model.variables().into_iter().filter(|v| training && !v.trainable());
+        let states = states.map(|v| Ok((v.clone(), v.value()?))).collect::<Result<Vec<_>>>()?;
+        Ok(Step { model, compiled, totals, batch, call, states })
     }
 
-    /// Begins an epoch.
-    pub fn reset(&self) -> Result<()> {
-        let device = self.sums.device();
-        self.ok.assign(&Tensor::scalar(device, 1.0f32)?)?;
-        self.sums.assign(&Tensor::new(device, self.sums.shape(), &vec![0.0f32; self.sums.shape().elements()])?)
+    /// The model that is trained.
+    pub fn model(&self) -> &Model {
+        self.model
     }
 
-    /// Waits for the device.
-    pub async fn read(&self) -> Result<Sums> {
-        let sums: Vec<f32> = self.sums.value()?.read().await?;
-        let [good, loss, count, metrics @ ..] = &sums[..] else { unreachable!("made with three elements or more") };
-        // No good step: 0 of 0 is no number, and says so.
-        let mean = |sum: &f32| f64::from(*sum) / f64::from(*count);
-        let logs = self.names.iter().cloned().zip(std::iter::once(loss).chain(metrics).map(mean)).collect();
-        Ok(Sums { good_steps: *good as usize, logs })
+    /// The batch of each input, `[batch, …]`.
+    pub fn x(&self) -> &[Tensor] {
+        &self.batch.columns.x
     }
 
-    /// Whether all losses of the epoch, this one included, are finite: a tensor without axes, 1 or 0.
-    fn guard(&self, loss: &Tensor) -> Result<Tensor> {
-        let ok = map1(&[&self.ok.value()?, loss], |e| e[1].is_finite().select(&e[0], &e[0].number(0.0)))?;
-        self.ok.assign(&ok)?;
-        Ok(ok)
+    /// The labels for each loss, `[batch, …]`.
+    pub fn y(&self) -> &[Tensor] {
+        &self.batch.columns.y
     }
 
-    /// Adds the sums of a step, if it is a good one.
-    fn add(&self, ok: &Tensor, sums: &[Tensor]) -> Result<()> {
-        let row = |t: &Tensor| t.reshape([1]);
-        let parts = std::iter::once(ok).chain(sums).map(row).collect::<Result<Vec<_>>>()?;
-        let parts = Tensor::concat(&parts.iter().collect::<Vec<_>>(), 0)?;
-        let old = self.sums.value()?;
-        self.sums.assign(&map1(&[&old, &parts, ok], |e| e[2].gt(&e[2].number(0.0)).select(&(&e[0] + &e[1]), &e[0]))?)
+    /// Which rows are samples (1) and which only fill up the last batch (0), f32 `[batch]`; `None` if all are samples.
+    pub fn valid(&self) -> Option<&Tensor> {
+        self.batch.valid.as_ref()
+    }
+
+    /// How layers are called in this step.
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The model's outputs for the batch.
+    ///
+    /// # Errors
+    /// As [`Model::call_all`].
+    pub fn predict(&self) -> Result<Vec<Tensor>> {
+        self.model.call_all(self.x(), &self.call)
+    }
+
+    /// What is minimised: the weighted sum of the losses, the penalties of regularizers, and what layers added; a tensor without axes.
+    ///
+    /// # Errors
+    /// As [`Loss::check`](crate::losses::Loss::check).
+    pub fn loss(&self, y_pred: &[Tensor]) -> Result<Tensor> {
+        let mut sum: Option<Tensor> = None;
+        for (i, loss) in self.compiled.losses.iter().enumerate() {
+            let value = self.output_loss(i, loss, y_pred)?;
+            let value = if loss.weight == 1.0 { value } else { value.mul_scalar(loss.weight)? };
+            sum = Some(add(sum, value)?);
+        }
+        for extra in self.model.losses(&self.call)? {
+            sum = Some(add(sum, extra)?);
+        }
+        sum.ok_or_else(|| Error::NotReady("compile: there is no loss to minimise".into()))
+    }
+
+    /// The loss of one output, without its factor.
+    fn output_loss(&self, i: usize, loss: &OutputLoss, y_pred: &[Tensor]) -> Result<Tensor> {
+        let output = &y_pred[loss.output];
+        loss.loss.weighted_value(&self.y()[i], output, self.sample_weight(i), self.valid())
+    }
+
+    fn sample_weight(&self, i: usize) -> Option<&Tensor> {
+        let weights = &self.batch.columns.sample_weight;
+        if weights.len() == 1 { weights.first() } else { weights.get(i) }
+    }
+
+    /// Changes the trainable weights by the gradients of the loss; those that it does not depend on are named in a warning, once. A loss that is not finite changes nothing, nor does any step after it; `fit`
+    /// then says why.
+    ///
+    /// # Errors
+    /// [`Error::Gradient`] if the loss depends on no weight; as [`Optimizer::apply`](crate::optimizers::Optimizer::apply).
+    pub fn minimize(&self, tape: &GradientTape, loss: &Tensor) -> Result<()> {
+        let variables = self.model.trainable_variables();
+        let optimizer = self.compiled.optimizer();
+        let scaled = optimizer.scale_loss(loss)?;
+        let pairs = pair_gradients(tape.gradient(&scaled, &variables)?.into_vec(), &variables)?;
+        let ok = self.totals.guard(loss)?;
+        optimizer.apply(&pairs, Some(&ok))?;
+        for (variable, before) in &self.states {
+            let now = variable.value()?;
+            if now.id() != before.id() {
+                variable.assign(&kept_unless(&ok, &now, before)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the loss and the metrics of the batch to what the epoch reports.
+    ///
+    /// # Errors
+    /// As [`Metric::update`](crate::metrics::Metric::update).
+    pub fn report(&self, y_pred: &[Tensor], loss: &Tensor) -> Result<()> {
+        self.log("loss", loss)?;
+        if self.compiled.losses.len() > 1 {
+            for (i, output) in self.compiled.losses.iter().enumerate() {
+                let name = format!("{}_loss", self.model.output_names()[output.output]);
+                self.log(&name, &self.output_loss(i, output, y_pred)?)?;
+            }
+        }
+        for (i, metric) in self.compiled.metrics.iter().enumerate() {
+            let y = self.compiled.losses.iter().position(|l| l.output == metric.output).and_then(|at| Some((at, self.y().get(at)?)));
+            let Some((at, y_true)) = y else {
+                let want = "an output with a loss, and so with labels";
+                return Err(Error::argument(format!("compile: metrics: {}", metric.name), want, "one without"));
+            };
+            let weights = self.metric_weights(if metric.weighted { self.sample_weight(at) } else { None })?;
+            self.totals.collect_metric(i, metric.metric.update(y_true, &y_pred[metric.output], &weights)?);
+        }
+        Ok(())
+    }
+
+    /// Reports a number of one's own, a tensor without axes: the epoch shows its mean over the samples.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a tensor with several elements.
+    pub fn log(&self, name: &str, value: &Tensor) -> Result<()> {
+        let value = value.reshape([1])?;
+        let count = self.count()?;
+        self.totals.collect(name, value.mul(&count)?);
+        Ok(())
+    }
+
+    /// The number of samples in the batch, f32 `[1]`.
+    fn count(&self) -> Result<Tensor> {
+        match self.valid() {
+            Some(valid) => valid.sum_all()?.reshape([1]),
+            None => Tensor::full(self.model.device()?, [1], crate::DType::F32, self.x()[0].shape()[0] as f64),
+        }
+    }
+
+    /// Weights for metrics, f32 `[batch]`.
+    fn metric_weights(&self, sample_weight: Option<&Tensor>) -> Result<Tensor> {
+        let n = self.x()[0].shape()[0];
+        match (sample_weight, self.valid()) {
+            (Some(weight), None) => weight.reshape([n]),
+            (None, Some(valid)) => Ok(valid.clone()),
+            (Some(weight), Some(valid)) => weight.reshape([n])?.mul(valid),
+            (None, None) => Tensor::full(self.model.device()?, [n], crate::DType::F32, 1.0),
+        }
     }
 }
 
 /// Forward, backward, optimizer, metrics. Returns the loss of the batch, before the weights change.
-pub(super) fn train(model: &Sequential, compiled: &Compiled, feed: &Feed, totals: &Totals, args: &[Tensor]) -> Result<Vec<Tensor>> {
-    let batch = feed.batch(args)?;
-    let variables = model.trainable_variables();
-    let tape = GradientTape::new();
-    let y_pred = model.call(&batch.x, &Call::training())?;
-    let (loss_sum, count) = weighted_loss(compiled, &batch, &y_pred)?;
-    let loss = loss_sum.div(&count)?;
-    let gradients = tape.gradient(&loss, &variables)?;
-    let mut pairs = Vec::with_capacity(variables.len());
-    for (i, variable) in variables.into_iter().enumerate() {
-        let gradient = gradients.get(i).map_err(|_| no_gradient(&variable, gradients.reason(i)))?;
-        pairs.push((gradient.clone(), variable));
+pub(super) fn train(model: &Model, compiled: &Compiled, feed: &Feed, totals: &Totals, args: &[Tensor]) -> Result<Vec<Tensor>> {
+    totals.begin();
+    let step = Step::new(model, compiled, feed, totals, args, true)?;
+    match &compiled.train_step {
+        Some(own) => own(&step)?,
+        None => {
+            let tape = GradientTape::new();
+            let y_pred = step.predict()?;
+            let loss = step.loss(&y_pred)?;
+            step.minimize(&tape, &loss)?;
+            step.report(&y_pred, &loss)?;
+        }
     }
-    let ok = totals.guard(&loss)?;
-    compiled.optimizer.apply(&pairs, Some(&ok))?;
-    totals.add(&ok, &sums(compiled, &batch, &y_pred, loss_sum, count)?)?;
-    Ok(vec![loss])
+    totals.add(&step.count()?)
 }
 
 /// Forward and metrics.
-pub(super) fn test(model: &Sequential, compiled: &Compiled, feed: &Feed, totals: &Totals, args: &[Tensor]) -> Result<Vec<Tensor>> {
-    let batch = feed.batch(args)?;
-    let y_pred = model.call(&batch.x, &Call::inference())?;
-    let (loss_sum, count) = weighted_loss(compiled, &batch, &y_pred)?;
-    let ok = totals.guard(&loss_sum)?;
-    totals.add(&ok, &sums(compiled, &batch, &y_pred, loss_sum, count)?)?;
-    Ok(Vec::new())
+pub(super) fn test(model: &Model, compiled: &Compiled, feed: &Feed, totals: &Totals, args: &[Tensor]) -> Result<Vec<Tensor>> {
+    totals.begin();
+    let step = Step::new(model, compiled, feed, totals, args, false)?;
+    let y_pred = step.predict()?;
+    let loss = step.loss(&y_pred)?;
+    totals.guard(&loss)?;
+    step.report(&y_pred, &loss)?;
+    totals.add(&step.count()?)
 }
 
-/// The sum of the losses of the batch's samples, and their number.
-fn weighted_loss(compiled: &Compiled, batch: &Batch, y_pred: &Tensor) -> Result<(Tensor, Tensor)> {
-    let losses = per_sample(&compiled.loss.call(&batch.y, y_pred)?)?;
-    Ok((losses.mul(&batch.weights)?.sum_all()?, batch.weights.sum_all()?))
-}
-
-/// What is added up over an epoch, in the order of [`Totals`].
-fn sums(compiled: &Compiled, batch: &Batch, y_pred: &Tensor, loss_sum: Tensor, count: Tensor) -> Result<Vec<Tensor>> {
-    let mut sums = vec![loss_sum, count];
-    for metric in &compiled.metrics {
-        sums.push(metric.call(&batch.y, y_pred)?.mul(&batch.weights)?.sum_all()?);
+fn add(sum: Option<Tensor>, value: Tensor) -> Result<Tensor> {
+    match sum {
+        Some(sum) => sum.add(&value),
+        None => Ok(value),
     }
-    Ok(sums)
 }
 
-fn no_gradient(variable: &Variable, reason: &str) -> Error {
-    Error::Gradient(format!("{}: {reason}; freeze it with `set_trainable(false)` if that is meant", variable.name()))
+/// The new value after a good step, the old one after a bad one.
+fn kept_unless(ok: &Tensor, new: &Tensor, old: &Tensor) -> Result<Tensor> {
+    map1(&[ok, new, old], |e| e[0].gt(&e[0].number(0.0)).select(&e[1], &e[2]))
 }
