@@ -3,54 +3,37 @@
 use super::compare::{Backend, Digits, Failures, Want, read, single_backends};
 use super::reader::{Case, File};
 use super::skipped::{Skipped, cases_to_run};
-use gradus::layers::{Activation, AveragePooling2D, Build, Call, Conv2D, Dense, GlobalAveragePooling2D, Layer, MaxPooling2D};
+use gradus::layers::{
+    Activation, AveragePooling2D, BatchNormalization, Build, Call, Conv1D, Conv2D, Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D,
+    Embedding, GRU, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LSTM, Layer, LayerNormalization, LeakyReLU,
+    MaxPooling2D, PReLU, SeparableConv2D, SimpleRNN, Softmax, UnitNormalization, UpSampling2D, ZeroPadding2D,
+};
 use gradus::ops::window::Padding;
 use gradus::{Device, GradientTape, Result, Shape, Tensor};
 
-const SKIPPED: [Skipped; 2] = [
-    Skipped {
-        reason: "layers that the crate does not have",
-        cases: &[
-            "layer_Conv1D_same",
-            "layer_Conv1D_valid_s2",
-            "layer_DepthwiseConv2D_same",
-            "layer_SeparableConv2D",
-            "layer_Conv2DTranspose_valid_s2",
-            "layer_Conv2DTranspose_same_s2",
-            "layer_GlobalMaxPooling2D",
-            "layer_UpSampling2D_nearest",
-            "layer_UpSampling2D_bilinear",
-            "layer_ZeroPadding2D",
-            "layer_Cropping2D",
-            "layer_BatchNormalization_training",
-            "layer_BatchNormalization_rank2_training",
-            "layer_BatchNormalization_inference",
-            "layer_BatchNormalization_rank2_inference",
-            "layer_LayerNormalization",
-            "layer_LayerNormalization_rank4",
-            "layer_GroupNormalization",
-            "layer_UnitNormalization",
-            "layer_PReLU",
-            "layer_LeakyReLU",
-            "layer_Embedding",
-            "layer_SimpleRNN",
-            "layer_LSTM",
-            "layer_GRU",
-            "layer_Softmax_axis1",
-        ],
-    },
-    Skipped {
-        reason: "activations that the crate does not have",
-        cases: &["layer_Activation_hard_silu", "layer_Activation_mish", "layer_Activation_relu6"],
-    },
+const SKIPPED: [Skipped; 0] = [];
+
+/// The weights that a case may have, in the layers' order.
+const WEIGHTS: [&str; 11] = [
+    "depthwise_kernel",
+    "pointwise_kernel",
+    "kernel",
+    "recurrent_kernel",
+    "bias",
+    "alpha",
+    "gamma",
+    "beta",
+    "moving_mean",
+    "moving_variance",
+    "embeddings",
 ];
 
 /// The layer of a case, if the crate has it.
 fn layer(case: &Case) -> Option<Box<dyn Layer>> {
     let name = case.name.strip_prefix("layer_")?;
     if let Some(function) = name.strip_prefix("Activation_") {
-        let mut layer = Activation::new(function);
-        let known = layer.build(&Shape::from([1]), &mut Build::new(&Device::cpu(), 0)).is_ok();
+        let layer = Activation::new(function);
+        let known = layer.build(&Shape::from([1]), &Build::new(&Device::cpu(), 0)).is_ok();
         return known.then(|| Box::new(layer) as Box<dyn Layer>);
     }
     Some(match name {
@@ -58,17 +41,44 @@ fn layer(case: &Case) -> Option<Box<dyn Layer>> {
         "Dense_rank3" => Box::new(Dense::new(2)),
         "Dense_softmax" => Box::new(Dense::new(3).activation("softmax")),
         "Conv2D_same_s2_tanh" => Box::new(Conv2D::new(3, 3).strides(2).padding(Padding::Same).activation("tanh")),
+        "Conv1D_same" => Box::new(Conv1D::new(3, 3).padding("same")),
+        "Conv1D_valid_s2" => Box::new(Conv1D::new(2, 4).strides(2)),
+        "DepthwiseConv2D_same" => Box::new(DepthwiseConv2D::new(3).padding("same").depth_multiplier(2)),
+        "SeparableConv2D" => Box::new(SeparableConv2D::new(3, 3)),
+        "Conv2DTranspose_valid_s2" => Box::new(Conv2DTranspose::new(2, 3).strides(2)),
+        "Conv2DTranspose_same_s2" => Box::new(Conv2DTranspose::new(2, 3).strides(2).padding("same")),
+        "GlobalMaxPooling2D" => Box::new(GlobalMaxPooling2D::new()),
+        "UpSampling2D_nearest" => Box::new(UpSampling2D::new((2, 3))),
+        "UpSampling2D_bilinear" => Box::new(UpSampling2D::new(2).interpolation("bilinear")),
+        "ZeroPadding2D" => Box::new(ZeroPadding2D::new(((1, 0), (2, 1)))),
+        "Cropping2D" => Box::new(Cropping2D::new(((1, 0), (1, 2)))),
+        "PReLU" => Box::new(PReLU::new()),
+        "LeakyReLU" => Box::new(LeakyReLU::new()),
+        "Softmax_axis1" => Box::new(Softmax::new().axis(1)),
         "GlobalAveragePooling2D" => Box::new(GlobalAveragePooling2D::new()),
+        "BatchNormalization_training" | "BatchNormalization_inference" => Box::new(BatchNormalization::new()),
+        "BatchNormalization_rank2_training" | "BatchNormalization_rank2_inference" => {
+            Box::new(BatchNormalization::new().momentum(0.9).epsilon(1e-5))
+        }
+        "LayerNormalization" | "LayerNormalization_rank4" => Box::new(LayerNormalization::new()),
+        "GroupNormalization" => Box::new(GroupNormalization::new(2)),
+        "UnitNormalization" => Box::new(UnitNormalization::new()),
+        "SimpleRNN" => Box::new(SimpleRNN::new(3)),
+        "LSTM" => Box::new(LSTM::new(3)),
+        "GRU" => Box::new(GRU::new(3)),
+        "Embedding" => {
+            let rows = case.shape("embeddings");
+            Box::new(Embedding::new(rows[0], rows[1]))
+        }
         _ => return None,
     })
 }
 
-/// Builds the layer, gives it the weights of these fields, and returns `y` and the gradients of `sum(y * dy)`, by their fields.
+/// Builds the layer, gives it the weights of these fields, and returns `y`, the gradients of `sum(y * dy)`, and what untrained weights are
+/// afterwards, by their fields.
 fn evaluate(case: &Case, layer: &mut dyn Layer, weights: &[&str], on: &Backend) -> Result<Vec<(String, Vec<f64>)>> {
     let x = case.tensor(&on.device, on.dtype, "x")?;
-    layer.set_name("layer");
-    let shape = layer.build(&Shape::from(&x.shape()[1..]), &mut Build::new(&on.device, 0))?;
-    assert_eq!(shape[..], case.shape("y")[1..], "{}: the shape that `build` returns", case.name);
+    layer.build(&Shape::from(&x.shape()[1..]), &Build::new(&on.device, 0))?;
     let variables = layer.variables();
     assert_eq!(variables.len(), weights.len(), "{}: weights", case.name);
     for (variable, field) in variables.iter().zip(weights) {
@@ -76,13 +86,18 @@ fn evaluate(case: &Case, layer: &mut dyn Layer, weights: &[&str], on: &Backend) 
     }
     let tape = GradientTape::persistent();
     tape.watch(&x);
-    let y = layer.call(&x, &Call::training())?;
+    let y = layer.call(&x, &Call::new(!case.name.ends_with("_inference")))?;
     assert_eq!(y.shape(), case.shape("y"), "{}: shape of y", case.name);
     let weighted = y.mul(&case.tensor(&on.device, on.dtype, "dy")?)?;
-    let mut results = vec![("y".to_string(), read(&y)?), ("dx".to_string(), read(tape.gradient(&weighted, [&x])?.get(0)?)?)];
-    let gradients = tape.gradient(&weighted, &variables)?;
-    for (i, field) in weights.iter().enumerate() {
-        results.push((format!("d{field}"), read(gradients.get(i)?)?));
+    let mut results = vec![("y".to_string(), read(&y)?)];
+    if case.has("dx") {
+        results.push(("dx".to_string(), read(tape.gradient(&weighted, [&x])?.get(0)?)?));
+    }
+    for (variable, field) in variables.iter().zip(weights) {
+        results.push(match variable.trainable() {
+            true => (format!("d{field}"), read(tape.gradient(&weighted, [variable])?.get(0)?)?),
+            false => (format!("after_{field}"), read(&variable.value()?)?),
+        });
     }
     Ok(results)
 }
@@ -105,7 +120,7 @@ fn layers() {
     for on in single_backends("golden values of layers") {
         for case in cases_to_run(&file, &SKIPPED, |case| layer(case).is_some()) {
             let mut layer = layer(case).expect("just asked");
-            let weights: Vec<&str> = ["kernel", "bias"].into_iter().filter(|field| case.has(field)).collect();
+            let weights: Vec<&str> = WEIGHTS.into_iter().filter(|field| case.has(field)).collect();
             check(case, layer.as_mut(), &weights, Digits::Single, &on, &mut failures);
         }
     }
@@ -131,7 +146,7 @@ fn layers_around_operations() {
                 name if name.starts_with("conv2d_") => {
                     let kernel = case.shape("kernel");
                     let layer = Conv2D::new(kernel[3], [kernel[0], kernel[1]]).use_bias(false);
-                    Box::new(layer.strides(case.pair("strides")).dilation(case.pair("dilation")).padding(padding()))
+                    Box::new(layer.strides(case.pair("strides")).dilation_rate(case.pair("dilation")).padding(padding()))
                 }
                 _ => continue,
             };
@@ -153,7 +168,7 @@ fn layers_without_weights() -> Result<()> {
         let x = Tensor::new(&on.device, [2, 1, 3, 2], &values)?;
         let bytes = Tensor::new(&on.device, [2, 1, 3, 2], &values.iter().map(|v| *v as u8 * 20).collect::<Vec<_>>())?;
         let run = |layer: &mut dyn Layer, x: &Tensor| -> Result<Tensor> {
-            layer.build(&Shape::from([1, 3, 2]), &mut Build::new(&on.device, 1))?;
+            layer.build(&Shape::from([1, 3, 2]), &Build::new(&on.device, 1))?;
             layer.call(x, &Call::inference())
         };
         let flat = run(&mut Flatten::new(), &x)?;

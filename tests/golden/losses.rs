@@ -2,41 +2,9 @@
 
 use super::compare::{Backend, Digits, Failures, Want, read, single_backends};
 use super::reader::{Case, File};
-use super::skipped::{Skipped, cases_to_run};
-use gradus::losses::{BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanSquaredError, SparseCategoricalCrossentropy};
-use gradus::metrics::{Accuracy, Metric};
+use gradus::losses::{self, BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanSquaredError, Reduction, SparseCategoricalCrossentropy};
+use gradus::metrics::{self, BinaryAccuracy, Metric, SparseTopKCategoricalAccuracy};
 use gradus::{DType, GradientTape, Result, Tensor};
-
-const SKIPPED: [Skipped; 4] = [
-    Skipped {
-        reason: "losses that the crate does not have",
-        cases: &[
-            "loss_MeanAbsoluteError",
-            "loss_Huber",
-            "loss_LogCosh",
-            "loss_Hinge",
-            "loss_CosineSimilarity",
-            "loss_KLDivergence",
-            "loss_Poisson",
-        ],
-    },
-    Skipped {
-        reason: "sample weights are not an argument of losses and metrics",
-        cases: &["mse_sample_weight", "metric_SparseCategoricalAccuracy_weighted", "metric_CategoricalAccuracy_weighted"],
-    },
-    Skipped {
-        reason: "metrics that the crate does not have; Accuracy takes equal shapes of several columns for one-hot rows",
-        cases: &[
-            "metric_BinaryAccuracy_columns",
-            "metric_BinaryAccuracy_threshold_0.25",
-            "metric_SparseTopKCategoricalAccuracy_2",
-            "metric_MeanAbsoluteError",
-            "metric_Precision",
-            "metric_Recall",
-        ],
-    },
-    Skipped { reason: "a mean squared error as a metric, whose loss is held to loss_MeanSquaredError", cases: &["metric_Mean"] },
-];
 
 /// How a case's input becomes predictions.
 #[derive(Clone, Copy)]
@@ -69,32 +37,31 @@ impl Route {
     }
 }
 
-/// The loss of a case, if the crate has it.
+/// The loss of a case, unless it is one of a metric or of weights.
 fn loss(case: &Case) -> Option<Box<dyn Loss>> {
     let from_logits = case.name.contains("_logits_");
     let smoothing = if case.has("label_smoothing") { case.number("label_smoothing") } else { 0.0 };
-    Some(match case.name.split('_').next()? {
+    let mut words = case.name.split('_');
+    Some(match words.next()? {
         "sparse" => Box::new(SparseCategoricalCrossentropy::new().from_logits(from_logits)),
         "ce" => Box::new(CategoricalCrossentropy::new().from_logits(from_logits).label_smoothing(smoothing)),
         "bce" => Box::new(BinaryCrossentropy::new().from_logits(from_logits).label_smoothing(smoothing)),
-        "loss" if case.name.starts_with("loss_MeanSquaredError") => Box::new(MeanSquaredError),
-        _ => return None,
+        "loss" => losses::from_name(words.next()?).unwrap_or_else(|e| panic!("{}: {e}", case.name)),
+        "metric" | "mse" => return None,
+        _ => panic!("{} is no case that this test knows", case.name),
     })
 }
 
-/// Whether [`Accuracy`] is what a case's metric is.
-fn is_accuracy(case: &Case) -> bool {
-    const THOSE: [&str; 4] = [
-        "metric_SparseCategoricalAccuracy",
-        "metric_SparseCategoricalAccuracy_column_labels",
-        "metric_CategoricalAccuracy",
-        "metric_BinaryAccuracy",
-    ];
-    THOSE.contains(&case.name.as_str())
-}
-
-fn cases(file: &File) -> Vec<&Case> {
-    cases_to_run(file, &SKIPPED, |case| loss(case).is_some() || is_accuracy(case))
+/// The metric of a case, if it is one of a metric.
+fn metric(case: &Case) -> Option<Box<dyn Metric>> {
+    let name = case.name.strip_prefix("metric_")?;
+    Some(match name {
+        "Mean" => Box::new(metrics::MeanSquaredError::new()),
+        "BinaryAccuracy_threshold_0.25" => Box::new(BinaryAccuracy::new().threshold(0.25)),
+        "SparseTopKCategoricalAccuracy_2" => Box::new(SparseTopKCategoricalAccuracy::new().k(2)),
+        // Of columns, "accuracy" would take the largest.
+        _ => metrics::from_name(name.split('_').next()?).unwrap_or_else(|e| panic!("{}: {e}", case.name)),
+    })
 }
 
 fn file() -> File {
@@ -113,7 +80,7 @@ fn evaluate(case: &Case, loss: &dyn Loss, on: &Backend) -> Result<Vec<(String, V
     let tape = GradientTape::new();
     tape.watch(&x);
     let y_pred = Route::of(&case.name).predictions(&x)?;
-    let mean = loss.mean(&y_true, &y_pred)?;
+    let mean = loss.value(&y_true, &y_pred)?;
     let gradients = tape.gradient(&mean, [&x])?;
     let per_sample = loss.call(&y_true, &y_pred)?;
     assert_eq!(per_sample.shape(), case.shape("per_sample"), "{}", case.name);
@@ -125,7 +92,7 @@ fn evaluate(case: &Case, loss: &dyn Loss, on: &Backend) -> Result<Vec<(String, V
 fn losses() {
     let mut failures = Failures::default();
     for on in single_backends("golden values of losses") {
-        for case in cases(&file()) {
+        for case in file().cases() {
             let Some(loss) = loss(case) else { continue };
             let results = evaluate(case, loss.as_ref(), &on).unwrap_or_else(|e| panic!("{} on {}: {e}", case.name, on.name()));
             for (field, got) in results {
@@ -147,25 +114,63 @@ fn the_confident_cases_are_what_they_are_for() {
     assert!((worst("sparse_ce_detached_softmax_far") - 16.118).abs() <= 1e-3);
 }
 
-/// The mean over one batch and over two.
+#[test]
+fn reductions() -> Result<()> {
+    for on in single_backends("golden values of reductions") {
+        let file = file();
+        let case = file.case("mse_sample_weight");
+        let [y_true, y_pred, weight] = ["y_true", "y_pred", "sample_weight"].map(|field| case.tensor(&on.device, on.dtype, field));
+        let (y_true, y_pred, weight) = (y_true?, y_pred?, weight?);
+        for reduction in ["sum", "sum_over_batch_size", "mean_with_sample_weight"] {
+            let loss = MeanSquaredError::new().reduction(Reduction::from_name(reduction)?);
+            let (got, want) = (loss.weighted_value(&y_true, &y_pred, Some(&weight), None)?.item()?, case.number(reduction));
+            assert!((got - want).abs() <= 1e-6 * want, "{reduction} on {}: {got} instead of {want}", on.name());
+        }
+        let values = MeanSquaredError::new().call(&y_true, &y_pred)?.mul(&weight)?;
+        gradus::testing::close(&read(&values)?, &case.f64s("none"), 0.0, 1e-6).expect("weighted values");
+    }
+    Ok(())
+}
+
+/// The accuracy of the name "accuracy" and the metric of the case, over one batch and over two.
 #[test]
 fn accuracy() -> Result<()> {
+    const BY_SHAPE: [&str; 4] = [
+        "metric_SparseCategoricalAccuracy",
+        "metric_SparseCategoricalAccuracy_column_labels",
+        "metric_CategoricalAccuracy",
+        "metric_BinaryAccuracy",
+    ];
     let mut count = 0;
     for on in single_backends("golden values of accuracy") {
-        let file = file();
-        for case in cases(&file).into_iter().filter(|case| is_accuracy(case)) {
-            let dtype = if case.name.contains("Sparse") { DType::U32 } else { on.dtype };
-            let mut all = Vec::new();
-            for batch in (0..).take_while(|batch| case.has(&format!("y_true{batch}"))) {
-                let y_true = case.tensor(&on.device, dtype, &format!("y_true{batch}"))?;
-                let y_pred = case.tensor(&on.device, on.dtype, &format!("y_pred{batch}"))?;
-                all.extend(read(&Accuracy::default().call(&y_true, &y_pred)?)?);
-                let (got, want) = (all.iter().sum::<f64>() / all.len() as f64, case.number(&format!("result{batch}")));
-                assert!((got - want).abs() <= 1e-6, "{}, batch {batch} on {}: {got} instead of {want}", case.name, on.name());
-                count += 1;
+        for case in file().cases() {
+            let Some(own) = metric(case) else { continue };
+            let by_shape = BY_SHAPE.contains(&case.name.as_str()).then(|| metrics::from_name("accuracy")).transpose()?;
+            for metric in std::iter::once(own).chain(by_shape) {
+                count += check(case, metric.as_ref(), &on)?;
             }
         }
     }
-    assert!(count >= 7, "{count} batches");
+    assert!(count >= 28, "{count} batches");
     Ok(())
+}
+
+/// How many batches were compared.
+fn check(case: &Case, metric: &dyn Metric, on: &Backend) -> Result<usize> {
+    let dtype = if case.name.contains("Sparse") { DType::U32 } else { on.dtype };
+    let mut sums = Vec::new();
+    let mut count = 0;
+    for batch in (0..).take_while(|batch| case.has(&format!("y_true{batch}"))) {
+        let y_true = case.tensor(&on.device, dtype, &format!("y_true{batch}"))?;
+        let y_pred = case.tensor(&on.device, on.dtype, &format!("y_pred{batch}"))?;
+        let field = format!("sample_weight{batch}");
+        let weights = if case.has(&field) { case.f32s(&field) } else { vec![1.0; y_pred.shape()[0]] };
+        let added = read(&metric.update(&y_true, &y_pred, &Tensor::new(&on.device, [weights.len()], &weights)?)?)?;
+        sums.resize(added.len(), 0.0);
+        sums.iter_mut().zip(added).for_each(|(sum, add)| *sum += add);
+        let (got, want) = (metric.result(&sums), case.number(&format!("result{batch}")));
+        assert!((got - want).abs() <= 1e-6, "{}, batch {batch} on {}: {got} instead of {want}", case.name, on.name());
+        count += 1;
+    }
+    Ok(count)
 }

@@ -146,6 +146,14 @@ impl Case {
         numbers[0]
     }
 
+    /// # Panics
+    /// If it is not a whole number that an u32 holds.
+    pub fn count(&self, field: &str) -> u32 {
+        let number = self.number(field);
+        assert!(number.fract() == 0.0 && (0.0..4e9).contains(&number), "{}, case {}: {field} is {number}", self.file, self.name);
+        number as u32
+    }
+
     pub fn flag(&self, field: &str) -> bool {
         self.number(field) != 0.0
     }

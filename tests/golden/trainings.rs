@@ -1,7 +1,7 @@
 //! Whole trainings against Keras, from given weights: in a loop of one's own, and by `fit`.
 
 use super::compare::{Failures, read, single_backends};
-use super::optimizers::optimizer;
+use super::optimizer_cases::optimizer;
 use super::reader::{Case, File};
 use super::skipped::{Skipped, cases_to_run};
 use gradus::layers::{Call, Conv2D, Dense, Flatten, MaxPooling2D};
@@ -62,7 +62,7 @@ impl<'a> Setting<'a> {
             }
             _ => {
                 let common = file.case("regression_common");
-                Setting { common, x: common.f32s("x"), sample: [3].into(), batch: 16, steps: 30, loss: Box::new(MeanSquaredError) }
+                Setting { common, x: common.f32s("x"), sample: [3].into(), batch: 16, steps: 30, loss: Box::new(MeanSquaredError::new()) }
             }
         }
     }
@@ -105,7 +105,7 @@ impl<'a> Setting<'a> {
 
     /// The model, with its given weights.
     fn model(&self, device: &Device) -> Result<Sequential> {
-        let empty = Sequential::new().on(device);
+        let empty = Sequential::new().on_device(device);
         let mut model = match &self.sample[..] {
             [5, ..] => empty.add(Conv2D::new(2, 2).activation("relu")).add(MaxPooling2D::default()).add(Flatten::new()),
             [8, ..] => empty
@@ -147,13 +147,15 @@ fn train(case: &Case, setting: &Setting, device: &Device) -> Result<Vec<(String,
         let (x, y) = setting.batch(device, step)?;
         let tape = GradientTape::new();
         let predictions = model.call(&x, &Call::training())?;
-        let loss = setting.loss.mean(&y, &predictions)?;
+        let loss = setting.loss.value(&y, &predictions)?;
         let gradients = tape.gradient(&loss, &variables)?;
         let pairs = variables.iter().enumerate().map(|(i, v)| Ok((gradients.get(i)?.clone(), v.clone())));
         optimizer.apply_gradients(&pairs.collect::<Result<Vec<_>>>()?)?;
         losses.push(loss.item()?);
         if case.has("accuracy") {
-            accuracies.push(Accuracy::default().call(&y, &predictions)?.mean_all()?.item()?);
+            let (accuracy, rows) = (Accuracy::default(), predictions.shape()[0]);
+            let weights = Tensor::new(predictions.device(), [rows], &vec![1.0f32; rows])?;
+            accuracies.push(accuracy.result(&read(&accuracy.update(&y, &predictions, &weights)?)?));
         }
         for i in (0..variables.len()).filter(|i| step == 0 && case.has(&format!("gradient{i}"))) {
             results.push((format!("gradient{i}"), read(gradients.get(i)?)?));
@@ -165,7 +167,7 @@ fn train(case: &Case, setting: &Setting, device: &Device) -> Result<Vec<(String,
     let (x, y) = setting.batch(device, 0)?;
     let predictions = model.call(&x, &Call::inference())?;
     results.push(("predictions".into(), read(&predictions)?));
-    results.push(("loss_after".into(), vec![setting.loss.mean(&y, &predictions)?.item()?]));
+    results.push(("loss_after".into(), vec![setting.loss.value(&y, &predictions)?.item()?]));
     results.push(("losses".into(), losses));
     if case.has("accuracy") {
         results.push(("accuracy".into(), accuracies));
@@ -257,7 +259,7 @@ fn parameters_are_counted_as_in_keras() -> Result<()> {
         .add(Flatten::new())
         .add(Dense::new(128).activation("relu"))
         .add(Dense::new(10).activation("softmax"))
-        .on(&Device::cpu());
+        .on_device(&Device::cpu());
     digits.build([28, 28, 1])?;
     assert_eq!(digits.count_params(), 4_738_826);
     let mut pictures = Sequential::new()
@@ -268,7 +270,7 @@ fn parameters_are_counted_as_in_keras() -> Result<()> {
         .add(Flatten::new())
         .add(Dense::new(256).activation("relu"))
         .add(Dense::new(100).activation("softmax"))
-        .on(&Device::cpu());
+        .on_device(&Device::cpu());
     pictures.build([32, 32, 3])?;
     assert_eq!(pictures.count_params(), 325_956);
     Ok(())
