@@ -116,7 +116,7 @@ fn flops(model: &str) -> f64 {
 fn measure(name: &str, batch: usize, device: &str, options: &Options) -> Result<Value> {
     let device = Device::named(device)?;
     let (model, shape, classes) = model(name)?;
-    let mut model = model.on(&device).input(shape);
+    let mut model = model.on_device(&device).input(shape);
     model.build(shape)?;
     let variables = model.trainable_variables();
     let mut adam = Adam::default();

@@ -6,23 +6,16 @@
 mod common;
 
 use anyhow::{Result, ensure};
-use common::{Options, draw_predictions};
-use gradus::data::mnist;
+use common::Options;
+use common::pictures::draw_predictions;
 use gradus::prelude::*;
 use serde_json::json;
 use std::time::Instant;
 
 fn main() -> Result<()> {
-    let options = Options::from_args("Learns to read handwritten digits.")?;
+    let options = Options::from_args("Learns to read handwritten digits.", 1, 128)?;
     let device = options.device()?;
-    let mut data = mnist::load_or_digits(options.data.as_deref(), options.seed)?;
-    if let Some(limit) = options.limit {
-        data.train = data.train.take(limit);
-        data.test = data.test.take(limit);
-    }
-    let epochs = options.epochs.unwrap_or(1);
-    println!("device  {device}");
-    println!("data    {}: {} digits to learn from, {} to be tested on\n", data.train.source, data.train.len(), data.test.len());
+    let data = options.mnist()?;
 
     let mut model = Sequential::new()
         .add(Rescaling::new(1.0 / 255.0))
@@ -33,26 +26,25 @@ fn main() -> Result<()> {
         .add(Dense::new(10).activation(Softmax))
         .input(data.train.shape)
         .seed(options.seed)
-        .on(&device);
+        .on_device(&device);
     model.compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Accuracy::default()])?;
     println!("{}", model.summary()?);
 
     let start = Instant::now();
-    let fit = Fit { epochs, batch_size: options.batch_size, record_steps: 20, ..Fit::default() };
-    let history = model.fit(&data.train, fit)?;
+    let history = model.fit(&data.train, Fit { record_steps: 20, ..options.fit() })?;
     let train_seconds = start.elapsed().as_secs_f64();
     let test = model.evaluate(&data.test)?;
     let accuracy = test.metric("accuracy").unwrap_or(f64::NAN);
     println!("\ntest accuracy {:.2} %, test loss {:.4}, after {train_seconds:.1} s of training on {device}", 100.0 * accuracy, test.loss);
     ensure!(accuracy.is_finite(), "the accuracy is no number");
 
-    draw_predictions(&mut model, &data.test, 5)?;
+    draw_predictions(&model, &data.test, 5)?;
     if options.json {
-        let steps = epochs * data.train.len().div_ceil(options.batch_size);
+        let steps = options.epochs * data.train.len().div_ceil(options.batch_size);
         println!(
             "{}",
             json!({
-                "device": device.to_string(), "data": data.train.source, "epochs": epochs, "steps": steps, "losses": history.step_losses,
+                "device": device.to_string(), "data": data.train.source, "epochs": options.epochs, "steps": steps, "losses": history.step_losses,
                 "test_loss": test.loss, "test_accuracy": accuracy, "train_seconds": train_seconds,
             })
         );
