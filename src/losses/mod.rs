@@ -48,7 +48,7 @@ pub trait Loss: Send + Sync {
     /// Whether labels of this spec fit predictions of this shape (both with the batch axis first).
     ///
     /// # Errors
-    /// [`Error::Shape`], with the loss to use instead where it can be told.
+    /// [`Error::Shape`](crate::Error::Shape), with the loss to use instead where it can be told.
     fn check(&self, y_true: &Spec, y_pred: &Shape) -> Result<()>;
 
     /// The loss of every sample: the predictions' shape without the last axis. A loss of whole batches gives one value, without axes.
@@ -96,7 +96,7 @@ pub trait Loss: Send + Sync {
     /// here together with [`Loss::mask`].
     ///
     /// # Errors
-    /// As [`Loss::check`]; [`Error::Shape`] for weights or a mask that fit neither the values nor the samples.
+    /// As [`Loss::check`]; [`Error::Shape`](crate::Error::Shape) for weights or a mask that fit neither the values nor the samples.
     fn weighted_value(&self, y_true: &Tensor, y_pred: &Tensor, sample_weight: Option<&Tensor>, mask: Option<&Tensor>) -> Result<Tensor> {
         let values = mask.map_or_else(|| self.call(y_true, y_pred), |mask| self.call_among(y_true, y_pred, mask))?;
         let own = self.mask(y_true, &values)?;
