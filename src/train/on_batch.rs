@@ -1,6 +1,6 @@
 //! Single steps, for loops of one's own that still use what `compile` gave.
 
-use super::data::{Data, IntoColumns, IntoData};
+use super::data::{Data, IntoData};
 use super::diagnose;
 use super::evaluate::Evaluation;
 use super::feed::Feed;
@@ -11,7 +11,6 @@ use super::totals::{Sums, Totals};
 use crate::error::Result;
 use crate::models::Model;
 use crate::tensor::lock;
-use ndarray::ArrayD;
 use std::sync::Arc;
 
 impl Model {
@@ -22,10 +21,18 @@ impl Model {
     /// As [`Model::fit`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn train_on_batch(&mut self, data: impl IntoData) -> Result<Evaluation> {
+        pollster::block_on(self.train_on_batch_async(data))
+    }
+
+    /// [`Model::train_on_batch`] where no thread may block.
+    ///
+    /// # Errors
+    /// As [`Model::fit`].
+    pub async fn train_on_batch_async(&mut self, data: impl IntoData) -> Result<Evaluation> {
         let data = data.into_data()?;
         self.to_train("train_on_batch")?;
         self.build_for(|| sample_specs(&data))?;
-        pollster::block_on(self.on_batch(&data, true))
+        self.on_batch(&data, true).await
     }
 
     /// Loss and metrics of one batch, added to those of the batches since [`Model::reset_metrics`].
@@ -34,7 +41,15 @@ impl Model {
     /// As [`Model::evaluate`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn test_on_batch(&self, data: impl IntoData) -> Result<Evaluation> {
-        pollster::block_on(self.on_batch(&data.into_data()?, false))
+        pollster::block_on(self.test_on_batch_async(data))
+    }
+
+    /// [`Model::test_on_batch`] where no thread may block.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub async fn test_on_batch_async(&self, data: impl IntoData) -> Result<Evaluation> {
+        self.on_batch(&data.into_data()?, false).await
     }
 
     /// The output for one batch.
@@ -42,7 +57,7 @@ impl Model {
     /// # Errors
     /// As [`Model::predict`].
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn predict_on_batch(&self, x: impl IntoColumns) -> Result<ArrayD<f32>> {
+    pub fn predict_on_batch(&self, x: impl super::data::IntoColumns) -> Result<ndarray::ArrayD<f32>> {
         self.predict(x, usize::MAX)
     }
 
