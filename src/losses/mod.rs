@@ -3,6 +3,7 @@
 mod binary_crossentropy;
 mod categorical_crossentropy;
 mod circle;
+mod ctc;
 mod divergence;
 mod elementwise;
 mod hinge;
@@ -16,6 +17,7 @@ mod sparse_categorical_crossentropy;
 pub use binary_crossentropy::{BinaryCrossentropy, BinaryFocalCrossentropy};
 pub use categorical_crossentropy::{CategoricalCrossentropy, CategoricalFocalCrossentropy};
 pub use circle::Circle;
+pub use ctc::CTC;
 pub use divergence::{CosineSimilarity, KLDivergence};
 pub use elementwise::{
     Huber, LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError, Poisson,

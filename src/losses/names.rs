@@ -16,7 +16,7 @@ fn make<L: Loss + Default + 'static>() -> Box<dyn Loss> {
 /// # Errors
 /// [`Error::Argument`](crate::Error::Argument) with the nearest name.
 pub fn from_name(name: &str) -> Result<Box<dyn Loss>> {
-    let known: [(&str, Make); 30] = [
+    let known: [(&str, Make); 31] = [
         ("mean_squared_error", make::<MeanSquaredError>),
         ("mse", make::<MeanSquaredError>),
         ("mean_absolute_error", make::<MeanAbsoluteError>),
@@ -46,6 +46,7 @@ pub fn from_name(name: &str) -> Result<Box<dyn Loss>> {
         ("dice", make::<Dice>),
         ("tversky", make::<Tversky>),
         ("circle", make::<Circle>),
+        ("ctc", make::<CTC>),
         ("huber_loss", make::<Huber>),
     ];
     Ok(find("loss", name, &known)?())

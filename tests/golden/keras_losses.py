@@ -99,6 +99,8 @@ def losses(out):
     case("CategoricalGeneralizedCrossEntropy_q", labels, probabilities, w, m, q=0.8)
     several_axes(out, case)
     whole_batches(out, case, w)
+    spelled = np.array([[1, 2, 3], [2, 2, 0], [0, 0, 0], [3, 0, 0]])
+    case("CTC", spelled, uniform(rng("spelled"), (4, 6, 4), -3, 3), w, m)
 
 
 def several_axes(out, case):

@@ -40,6 +40,7 @@ fn loss(case: &Case) -> Box<dyn Loss> {
     let axes = || case.has("axis").then(|| case.integers("axis").into_iter().map(|axis| axis as isize).collect::<Vec<_>>());
     let (logits, smoothing) = (flag("from_logits", false), number("label_smoothing", 0.0));
     match case.word("class") {
+        "CTC" => Box::new(CTC::new()),
         "Huber" => Box::new(Huber::new().delta(number("delta", 1.0))),
         "CosineSimilarity" => Box::new(CosineSimilarity::new().axis(axis())),
         "BinaryCrossentropy" => Box::new(BinaryCrossentropy::new().from_logits(logits).label_smoothing(smoothing).axis(axis())),
