@@ -71,6 +71,13 @@ fn evaluation_of_some_batches() -> Result<()> {
     assert_eq!(a, b);
     let two = all.evaluate_with(&data, Evaluate { batch_size: 3, steps: Some(2), ..Evaluate::default() })?;
     assert!(close(two.loss, b.last("val_loss").expect("validated")));
+    let mut seen = Vec::new();
+    let watcher = LambdaCallback::new().on_test_batch_end(|batch, logs, _| {
+        seen.push((batch, log(logs, "loss").is_some_and(f64::is_finite)));
+        Ok(())
+    });
+    all.evaluate_with(&data, Evaluate { batch_size: 4, ..Evaluate::default() }.callback(watcher))?;
+    assert_eq!(seen, [(0, true), (1, true), (2, true)]);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Losses and metrics of data that the model is not trained on.
 
-use super::callbacks::{Logs, Training};
+use super::callbacks::{Callback, Logs, Training};
 use super::data::IntoData;
 use super::progress::{Progress, Verbose};
 use super::run::{Pass, Watch};
@@ -9,19 +9,29 @@ use crate::models::Model;
 use std::fmt;
 
 /// How to evaluate. The defaults are Keras's.
-#[derive(Clone, Copy, Debug)]
-pub struct Evaluate {
+pub struct Evaluate<'a> {
     /// Samples per step: it changes the speed and the memory, not the result. Default: 32.
     pub batch_size: usize,
     /// Evaluates only so many batches from the start of the data. Default: all.
     pub steps: Option<usize>,
+    /// Their `on_test_…` methods are called. Default: none.
+    pub callbacks: Vec<Box<dyn Callback + 'a>>,
     /// How much is shown. Default: nothing, the result is returned.
     pub verbose: Verbose,
 }
 
-impl Default for Evaluate {
-    fn default() -> Evaluate {
-        Evaluate { batch_size: 32, steps: None, verbose: Verbose::Silent }
+impl Default for Evaluate<'_> {
+    fn default() -> Self {
+        Evaluate { batch_size: 32, steps: None, callbacks: Vec::new(), verbose: Verbose::Silent }
+    }
+}
+
+impl<'a> Evaluate<'a> {
+    /// Adds a callback; give `&mut` of one to ask it after the evaluation.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Evaluate<'a> {
+        self.callbacks.push(Box::new(callback));
+        self
     }
 }
 
@@ -70,7 +80,7 @@ impl Model {
     /// # Errors
     /// As [`Model::evaluate`].
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn evaluate_with(&self, data: impl IntoData, options: Evaluate) -> Result<Evaluation> {
+    pub fn evaluate_with(&self, data: impl IntoData, options: Evaluate<'_>) -> Result<Evaluation> {
         pollster::block_on(self.evaluate_async(data, options))
     }
 
@@ -78,7 +88,7 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::evaluate`].
-    pub async fn evaluate_async(&self, data: impl IntoData, options: Evaluate) -> Result<Evaluation> {
+    pub async fn evaluate_async(&self, data: impl IntoData, mut options: Evaluate<'_>) -> Result<Evaluation> {
         let data = &data.into_data()?;
         let compiled = self.to_train("evaluate")?;
         let data = match options.steps {
@@ -90,7 +100,7 @@ impl Model {
         let pass = Pass::new(self, compiled, data, batch_size, false)?;
         let mut progress = Progress::new(options.verbose, pass.steps());
         let (training, steps) = (Training::new(self, 0, pass.steps()), pass.steps());
-        let mut watch = Watch { progress: &mut progress, training: &training, callbacks: &mut [], steps };
+        let mut watch = Watch { progress: &mut progress, training: &training, callbacks: &mut options.callbacks, steps };
         let logs = pass.evaluate("the evaluation", &mut watch).await?;
         progress.finish(&logs);
         Ok(Evaluation::of(logs))
