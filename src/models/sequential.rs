@@ -16,7 +16,6 @@ use std::sync::Arc;
 pub struct Sequential {
     model: Model,
     base: Base,
-    layers: Vec<Arc<dyn Layer>>,
 }
 
 impl Default for Sequential {
@@ -30,16 +29,16 @@ impl Sequential {
     pub fn new() -> Sequential {
         let base = Base::new("Sequential");
         base.rename("sequential");
-        Sequential { model: Model::of(Arc::new(Stack::new(base.clone(), Vec::new()))), base, layers: Vec::new() }
+        Sequential { model: Model::of(Arc::new(Stack::new(base.clone(), Vec::new()))), base }
     }
 
     /// Puts a layer on top, or a whole model.
     #[must_use = "it gives the model back: write `model = model.add(..)`, or one `.add(..)` after the other"]
     #[expect(clippy::should_implement_trait, reason = "it is Keras's name, and adds no numbers")]
     pub fn add(mut self, layer: impl IntoLayer) -> Sequential {
-        self.layers.push(layer.into_layer());
-        self.model.root = Arc::new(Stack::new(self.base.clone(), self.layers.clone()));
-        self.model.stack = Some(self.layers.clone());
+        let layers = self.model.stack.get_or_insert_default();
+        layers.push(layer.into_layer());
+        self.model.root = Arc::new(Stack::new(self.base.clone(), layers.clone()));
         self
     }
 
