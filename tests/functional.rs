@@ -60,6 +60,19 @@ fn several_inputs_and_outputs_by_place_and_by_name() -> Result<()> {
 }
 
 #[test]
+fn one_loss_serves_all_outputs() -> Result<()> {
+    let x = Input::new([4]);
+    let (a, b) = (Dense::new(2).named("a").on(&x)?, Dense::new(2).named("b").on(&x)?);
+    let mut model = Model::new([&x], [&a, &b])?.on_device(&cpu());
+    model.compile("sgd", "mse", ())?;
+    let y = fill(&[4, 2], 0.9, 1.0)?;
+    let history = model.fit(&Data::new([fill(&[4, 4], 0.3, 1.0)?], [&y, &y])?, quiet())?;
+    let [loss, a, b] = ["loss", "a_loss", "b_loss"].map(|name| history.last(name).expect("logged"));
+    assert!((loss - (a + b)).abs() <= 1e-5 * loss && a != b, "{history}");
+    Ok(())
+}
+
+#[test]
 fn a_shared_layer_has_one_set_of_weights_and_the_sum_of_gradients() -> Result<()> {
     let mut model = two_by_two()?;
     model.build_all(&[Shape::from([4]), Shape::from([4])])?;

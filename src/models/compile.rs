@@ -45,8 +45,8 @@ impl Compiled {
 pub struct OutputLoss {
     /// The number of the output.
     pub output: usize,
-    /// The loss.
-    pub loss: Box<dyn Loss>,
+    /// The loss; outputs may share one.
+    pub loss: Arc<dyn Loss>,
     /// Its factor in the sum.
     pub weight: f64,
 }
@@ -97,7 +97,7 @@ impl Compile {
         Compile { optimizer, losses, metrics: Vec::new(), loss_weights: None, run_eagerly: false, train_step: None }
     }
 
-    /// Numbers to report: for every output, or for the one that is named. They ignore sample weights.
+    /// Numbers to report: of the only output, or, each in a pair with an output's name, of one of several. They ignore sample weights.
     #[must_use]
     pub fn metrics(self, metrics: impl IntoMetrics) -> Compile {
         self.with_metrics(metrics, false)
@@ -176,8 +176,12 @@ impl Model {
 }
 
 fn place_losses(given: Vec<GivenLoss>, weights: Option<Vec<f64>>, outputs: &[String]) -> Result<Vec<OutputLoss>> {
+    let mut given: Vec<(Option<String>, Arc<dyn Loss>)> = given.into_iter().map(|(name, loss)| (name, Arc::from(loss))).collect();
+    if let [(None, loss)] = &given[..] {
+        given = outputs.iter().map(|_| (None, loss.clone())).collect();
+    }
     let count = given.len();
-    if count != 1 && count != outputs.len() && given.iter().any(|(name, _)| name.is_none()) {
+    if count != outputs.len() && given.iter().any(|(name, _)| name.is_none()) {
         let want = format!("one loss, or one for each of the outputs {}", outputs.join(", "));
         return Err(Error::argument("compile: losses", want, count));
     }
