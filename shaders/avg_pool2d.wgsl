@@ -16,6 +16,9 @@ struct Params { elements: u32 }
 @group(0) @binding(0) var<storage, read> x: array<f32>;             // [N, H, W, C]
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;       // [N, OH, OW, C]
 
+// Hook: what becomes of a result.
+fn put(i: u32, v: f32) { y[i] = v; }
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.y * 65535u + group.x) * 64u + lane;
@@ -36,5 +39,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             sum += x[(row + ox * SX + kx - FRONT_X) * C + channel];
         }
     }
-    y[i] = sum / f32((end_y - first_y) * (end_x - first_x));
+    put(i, sum / f32((end_y - first_y) * (end_x - first_x)));
 }

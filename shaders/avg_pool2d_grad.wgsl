@@ -14,13 +14,16 @@ const FRONT_X: u32 = 0u;
 struct Params { elements: u32 }
 @group(1) @binding(0) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> dy: array<f32>;            // [N, OH, OW, C]
-@group(0) @binding(1) var<storage, read_write> dx: array<f32>;      // [N, H, W, C]
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;      // [N, H, W, C]
 
 // The real cells under the window at a place of one axis.
 fn cells(at: u32, stride: u32, window: u32, input: u32, front: u32) -> u32 {
     let first = select(0u, front - at * stride, front > at * stride);
     return min(window, input + front - at * stride) - first;
 }
+
+// Hook: what becomes of a result.
+fn put(i: u32, v: f32) { y[i] = v; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -42,5 +45,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             sum += dy[((image * OH + oy) * OW + ox) * C + channel] / f32(rows * cells(ox, SX, KW, W, FRONT_X));
         }
     }
-    dx[i] = sum;
+    put(i, sum);
 }

@@ -62,13 +62,16 @@ fn weights(at: u32) -> vec4<f32> {
     return vec4<f32>(kernel[i.x], kernel[i.y], kernel[i.z], kernel[i.w]);
 }
 
+// Hook: what becomes of a result.
+fn put(i: u32, v: f32) { y[i] = v; }
+
 fn store(pixel: u32, channel: u32, v: vec4<f32>) {
     if (pixel >= p.pixels) { return; }
     let at = pixel * COUT + channel;
-    if (channel < COUT) { y[at] = v.x; }
-    if (channel + 1u < COUT) { y[at + 1u] = v.y; }
-    if (channel + 2u < COUT) { y[at + 2u] = v.z; }
-    if (channel + 3u < COUT) { y[at + 3u] = v.w; }
+    if (channel < COUT) { put(at, v.x); }
+    if (channel + 1u < COUT) { put(at + 1u, v.y); }
+    if (channel + 2u < COUT) { put(at + 2u, v.z); }
+    if (channel + 3u < COUT) { put(at + 3u, v.w); }
 }
 
 @compute @workgroup_size(SIZE)

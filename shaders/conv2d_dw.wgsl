@@ -23,7 +23,7 @@ struct Params { rows: u32, part: u32, parts: u32 }
 @group(1) @binding(0) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> x: array<f32>;             // [N, H, W, CIN]
 @group(0) @binding(1) var<storage, read> dy: array<f32>;            // [N, OH, OW, COUT]
-@group(0) @binding(2) var<storage, read_write> sums: array<f32>;    // [parts, KH, KW, CIN, COUT]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;    // [parts, KH, KW, CIN, COUT]
 
 const DEPTH: u32 = KH * KW * CIN;
 const CELL_TILES: u32 = (DEPTH + 7u) / 8u;
@@ -56,13 +56,16 @@ fn gradient(at: u32) -> vec4<f32> {
     return vec4<f32>(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
 }
 
+// Hook: what becomes of a result, where there is only one part.
+fn put(i: u32, v: f32) { y[i] = v; }
+
 fn store(part: u32, cell: u32, channel: u32, v: vec4<f32>) {
     if (cell >= DEPTH) { return; }
     let at = (part * DEPTH + cell) * COUT + channel;
-    if (channel < COUT) { sums[at] = v.x; }
-    if (channel + 1u < COUT) { sums[at + 1u] = v.y; }
-    if (channel + 2u < COUT) { sums[at + 2u] = v.z; }
-    if (channel + 3u < COUT) { sums[at + 3u] = v.w; }
+    if (channel < COUT) { put(at, v.x); }
+    if (channel + 1u < COUT) { put(at + 1u, v.y); }
+    if (channel + 2u < COUT) { put(at + 2u, v.z); }
+    if (channel + 3u < COUT) { put(at + 3u, v.w); }
 }
 
 @compute @workgroup_size(SIZE)

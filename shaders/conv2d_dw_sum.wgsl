@@ -4,7 +4,10 @@ const SIZE: u32 = 64u;
 struct Params { elements: u32, planes: u32 }
 @group(1) @binding(0) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> parts: array<f32>;              // [planes, elements]
-@group(0) @binding(1) var<storage, read_write> dkernel: array<f32>;      // [elements]
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;            // [elements]
+
+// Hook: what becomes of a result.
+fn put(i: u32, v: f32) { y[i] = v; }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -14,5 +17,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var plane = 0u; plane < p.planes; plane++) {
         sum += parts[plane * p.elements + i];
     }
-    dkernel[i] = sum;
+    put(i, sum);
 }

@@ -24,7 +24,7 @@ struct Params { rows: u32, part: u32, parts: u32 }
 @group(1) @binding(0) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;           // [N, H, W, CIN / 4]
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;          // [N, OH, OW, COUT / 4]
-@group(0) @binding(2) var<storage, read_write> sums: array<vec4<f32>>;  // [parts, KH, KW, CIN, COUT / 4]
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;  // [parts, KH, KW, CIN, COUT / 4]
 
 const DEPTH: u32 = KH * KW * CIN;
 const CELL_TILES: u32 = (DEPTH + 7u) / 8u;
@@ -50,8 +50,11 @@ fn load(at: Four, begin: u32, inside: bool, column: u32) -> vec4<f32> {
     return x[i];
 }
 
+// Hook: what becomes of a result, where there is only one part.
+fn put(i: u32, v: vec4<f32>) { y[i] = v; }
+
 fn store(part: u32, cell: u32, channel: u32, v: vec4<f32>) {
-    if (cell < DEPTH && channel < COUT) { sums[((part * DEPTH + cell) * COUT + channel) / 4u] = v; }
+    if (cell < DEPTH && channel < COUT) { put(((part * DEPTH + cell) * COUT + channel) / 4u, v); }
 }
 
 @compute @workgroup_size(SIZE)

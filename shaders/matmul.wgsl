@@ -32,9 +32,9 @@ fn place_b(base: u32, k: u32, n: u32) -> u32 {
     return base + k * p.n + n;
 }
 
-// Hook: what becomes of a result before it is written.
-fn epilogue(v: f32, m: u32, n: u32) -> f32 {
-    return v;
+// Hook: what becomes of a result.
+fn put(i: u32, v: f32) {
+    y[i] = v;
 }
 
 // What lies beyond the last row or column is never written: there, any value will do, and the last one's is read.
@@ -91,10 +91,10 @@ fn write_row(base: u32, m: u32, n: u32, v: vec4<f32>) {
         return;
     }
     let at = base + m * p.n + n;
-    if (n < p.n) { y[at] = epilogue(v.x, m, n); }
-    if (n + 1u < p.n) { y[at + 1u] = epilogue(v.y, m, n + 1u); }
-    if (n + 2u < p.n) { y[at + 2u] = epilogue(v.z, m, n + 2u); }
-    if (n + 3u < p.n) { y[at + 3u] = epilogue(v.w, m, n + 3u); }
+    if (n < p.n) { put(at, v.x); }
+    if (n + 1u < p.n) { put(at + 1u, v.y); }
+    if (n + 2u < p.n) { put(at + 2u, v.z); }
+    if (n + 3u < p.n) { put(at + 3u, v.w); }
 }
 
 fn write_tile(base: u32, m: u32, n: u32, tile: mat4x4<f32>) {

@@ -21,6 +21,9 @@ fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u
 // Whether a later cell takes the window from the best so far: a NaN wins over numbers.
 fn beats(cell: f32, best: f32) -> bool { return cell > best || (is_nan(cell) && !is_nan(best)); }
 
+// Hook: what becomes of a result.
+fn put(i: u32, v: f32) { y[i] = v; }
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.y * 65535u + group.x) * 64u + lane;
@@ -42,5 +45,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             if ((ky == first_y && kx == first_x) || beats(cell, best)) { best = cell; }
         }
     }
-    y[i] = best;
+    put(i, best);
 }

@@ -3,32 +3,44 @@
 struct Params { n: u32 }
 @group(1) @binding(0) var<uniform> p: Params;
 
-fn is_nan(x: f32) -> bool {
+fn body(i: u32) {}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * 65535u + group.x) * 64u + lane;
+    if (i < p.n) {
+        body(i);
+    }
+}
+
+// The functions: from here on, the text also goes into other kernels, for expressions that work on their results.
+
+fn g_is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
 // Beyond ±10 tanh is ±1 in f32, and some drivers overflow there.
 fn g_tanh(x: f32) -> f32 {
-    return select(tanh(clamp(x, -10.0, 10.0)), x, is_nan(x));
+    return select(tanh(clamp(x, -10.0, 10.0)), x, g_is_nan(x));
 }
 
 fn g_sigmoid(x: f32) -> f32 {
-    return select(1.0 / (1.0 + exp(-clamp(x, -88.0, 88.0))), x, is_nan(x));
+    return select(1.0 / (1.0 + exp(-clamp(x, -88.0, 88.0))), x, g_is_nan(x));
 }
 
 fn g_softplus(x: f32) -> f32 {
     let t = exp(-min(abs(x), 88.0));
     // log(1 + t) loses t when it is small; the series does not.
     let tail = select(log(1.0 + t), t - 0.5 * t * t, t < 1e-3);
-    return select(max(x, 0.0) + tail, x, is_nan(x));
+    return select(max(x, 0.0) + tail, x, g_is_nan(x));
 }
 
 fn g_max(a: f32, b: f32) -> f32 {
-    return select(b, a, a >= b || is_nan(a));
+    return select(b, a, a >= b || g_is_nan(a));
 }
 
 fn g_min(a: f32, b: f32) -> f32 {
-    return select(b, a, a <= b || is_nan(a));
+    return select(b, a, a <= b || g_is_nan(a));
 }
 
 // pow is undefined for a negative base: there only whole exponents have a value.
@@ -36,7 +48,8 @@ fn g_pow(a: f32, b: f32) -> f32 {
     if (b == 0.0) { return 1.0; }
     let size = pow(abs(a), b);
     if (a >= 0.0) { return size; }
-    if (floor(b) != b) { return bitcast<f32>(0x7fc00000u | (p.n & 0u)); }
+    // A NaN that no compiler sees as a constant, which WGSL forbids.
+    if (floor(b) != b) { return bitcast<f32>(0x7fc00000u | (bitcast<u32>(b) & 0u)); }
     return select(size, -size, floor(b * 0.5) * 2.0 != b);
 }
 
@@ -59,15 +72,5 @@ fn g_erf(x: f32) -> f32 {
         }
         value = 1.0 - exp(-a * a) / (1.7724538509055159 * tail);
     }
-    return select(select(value, -value, x < 0.0), x, is_nan(x));
-}
-
-fn body(i: u32) {}
-
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * 65535u + group.x) * 64u + lane;
-    if (i < p.n) {
-        body(i);
-    }
+    return select(select(value, -value, x < 0.0), x, g_is_nan(x));
 }

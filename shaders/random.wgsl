@@ -117,6 +117,11 @@ fn bernoullis(block: vec2<u32>) -> vec2<f32> {
     return select(vec2<f32>(0.0), vec2<f32>(1.0), kept);
 }
 
+// Hook: what becomes of a draw.
+fn put(i: u32, v: f32) {
+    y[i] = v;
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.y * 65535u + group.x) * 64u + lane;
@@ -124,8 +129,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let pair = draw(threefry(vec2<u32>(state[0], state[1] ^ state[3]), vec2<u32>(i, state[2])));
-    y[2u * i] = pair.x;
+    put(2u * i, pair.x);
     if (2u * i + 1u < p.elements) {
-        y[2u * i + 1u] = pair.y;
+        put(2u * i + 1u, pair.y);
     }
 }

@@ -29,6 +29,11 @@ fn finish(v: u32) -> u32 {
     return v;
 }
 
+// Hook: where a result goes.
+fn put(i: u32, v: u32) {
+    y[i] = v;
+}
+
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let thread = (group.y * 65535u + group.x) * SIZE + lane;
@@ -43,5 +48,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var at = within; at < p.length * p.inner; at += row) {
         sum = combine(sum, x[base + at]);
     }
-    y[thread] = finish(sum);
+    put(thread, finish(sum));
 }

@@ -1,8 +1,9 @@
 //! From a recording to a program: a few small passes over a graph of operations, one file each.
 //!
-//! [`prune`] drops what nobody reads, [`order`] runs what frees memory first, [`plan`] decides which values share memory; then the device
-//! makes the program. Fusion belongs between `prune` and `order`: it replaces nodes by fewer nodes that compute the same.
+//! [`prune`] drops what nobody reads, [`fuse`] makes one operation of several, [`order`] runs what frees memory first, [`plan`] decides which
+//! values share memory; then the device makes the program.
 
+pub(crate) mod fuse;
 mod order;
 pub(crate) mod plan;
 mod program;
@@ -63,10 +64,11 @@ impl Graph {
 /// The program of a graph: from the device's cache, or compiled.
 pub(crate) fn program(device: &Device, mut graph: Graph) -> Result<Arc<Program>> {
     prune::run(&mut graph);
-    let key = graph.key();
+    let key = if fuse::enabled() { graph.key() } else { format!("apart: {}", graph.key()) };
     if let Some(program) = device.cached(&key).filter(|_| !crate::testing::observing()) {
         return Ok(program);
     }
+    fuse::run(&mut graph);
     order::run(&mut graph);
     let program = Arc::new(Program::build(device, graph)?);
     device.cache(key, program.clone());

@@ -6,8 +6,10 @@ use crate::clock::Stopwatch;
 use crate::device::gpu::GpuProgram;
 use crate::device::{Device, Storage, cpu};
 use crate::error::{Error, Result};
+use crate::ops::pointwise::Fused;
 use crate::record::draw::{self, Captions};
 use crate::shape::Spec;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +31,8 @@ impl Program {
             Device::Cpu(_) => {
                 let plan = plan(&graph, |step| {
                     crate::testing::observe(step);
-                    Ok(Vec::new())
+                    let fused = (&*step.op as &dyn Any).downcast_ref::<Fused>();
+                    Ok(fused.and_then(|op| op.scratch(&step.inputs, &step.outputs, &step.in_place)).into_iter().collect())
                 })?;
                 (plan, None)
             }
@@ -113,7 +116,7 @@ impl Program {
     pub fn steps(&self) -> impl Iterator<Item = String> + '_ {
         self.plan.steps.iter().map(|s| {
             let outputs: Vec<String> = s.outputs.iter().map(ToString::to_string).collect();
-            format!("{} -> {} at {}", s.op.name(), outputs.join(", "), s.site)
+            format!("{} -> {} at {}", s.op.label(), outputs.join(", "), s.site)
         })
     }
 }

@@ -5,7 +5,7 @@ use super::columns::add;
 use super::window::{Pool2dParams, Pooled, expect_shape};
 use crate::device::cpu::Real;
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::{Shape, Spec};
 use crate::tensor::Tensor;
@@ -45,7 +45,7 @@ impl Op for AvgPool2d {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let pooled = Pooled::new(self.name(), args.input_shape(0), &self.0)?;
-        with_real!(args.output_spec(0).dtype, T => forward::<T>(&pooled, args.input(0), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => forward::<T>(&pooled, args.input(0), args.output(0), args.epilogue()));
         Ok(())
     }
 
@@ -56,6 +56,10 @@ impl Op for AvgPool2d {
         let threads = launch.output_shape(0).elements();
         launch.threads(shader, &[Buffer::Input(0), Buffer::Output(0)], &[threads as u32], threads, 64);
         Ok(())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 }
 
@@ -92,7 +96,7 @@ impl Op for AvgPool2dGrad {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let pooled = self.pooled(args.input_spec(0))?;
-        with_real!(args.output_spec(0).dtype, T => backward::<T>(&pooled, args.input(0), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => backward::<T>(&pooled, args.input(0), args.output(0), args.epilogue()));
         Ok(())
     }
 
@@ -104,6 +108,10 @@ impl Op for AvgPool2dGrad {
         launch.threads(shader, &[Buffer::Input(0), Buffer::Output(0)], &[threads as u32], threads, 64);
         Ok(())
     }
+
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
 }
 
 /// The real cells under the window at one place.
@@ -111,7 +119,7 @@ fn cells<T: Real>(p: &Pooled, oy: usize, ox: usize) -> T {
     T::of((p.rows.taps(oy).len() * p.columns.taps(ox).len()) as f64)
 }
 
-fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T]) {
+fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T], then: Epilogue) {
     if y.is_empty() {
         return;
     }
@@ -123,10 +131,11 @@ fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T]) {
             let cells = cells::<T>(p, oy, ox);
             y.iter_mut().for_each(|sum| *sum = *sum / cells);
         }
+        then.apply(row * p.output_row(), y);
     });
 }
 
-fn backward<T: Real>(p: &Pooled, dy: &[T], dx: &mut [T]) {
+fn backward<T: Real>(p: &Pooled, dy: &[T], dx: &mut [T], then: Epilogue) {
     if dx.is_empty() {
         return;
     }
@@ -138,5 +147,6 @@ fn backward<T: Real>(p: &Pooled, dy: &[T], dx: &mut [T]) {
             let cells = cells::<T>(p, oy, ox);
             p.each_cell(oy, ox, |at| dx[at..at + p.channels].iter_mut().zip(dy).for_each(|(dx, dy)| *dx += *dy / cells));
         }
+        then.apply(image * p.image(), dx);
     });
 }

@@ -11,7 +11,7 @@ use super::conv2d_dx::Conv2dDx;
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::Spec;
 use crate::tensor::Tensor;
@@ -64,7 +64,7 @@ impl Op for Conv2d {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let geometry = self.geometry(args.input_spec(0), args.input_spec(1))?;
-        with_real!(args.output_spec(0).dtype, T => forward::<T>(&geometry, args.input(0), args.input(1), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => forward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()));
         Ok(())
     }
 
@@ -74,9 +74,13 @@ impl Op for Conv2d {
         convolve(launch, "conv2d", &geometry, [1, 1], [Buffer::Input(0), Buffer::Input(1), Buffer::Output(0)]);
         Ok(())
     }
+
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
 }
 
-fn forward<T: Real>(g: &Geometry, x: &[T], kernel: &[T], y: &mut [T]) {
+fn forward<T: Real>(g: &Geometry, x: &[T], kernel: &[T], y: &mut [T], then: Epilogue) {
     if y.is_empty() {
         return;
     }
@@ -87,6 +91,7 @@ fn forward<T: Real>(g: &Geometry, x: &[T], kernel: &[T], y: &mut [T]) {
             let windows = g.gather(x, i * block..i * block + rows, scratch);
             gemm([rows * g.columns.output, g.cout, g.depth()], y, g.cout, windows, Matrix::rows(kernel, g.cout), false);
         });
+        then.apply(i * block * g.y_row(), y);
     });
 }
 

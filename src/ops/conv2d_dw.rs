@@ -11,7 +11,7 @@ use super::window::expect_shape;
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::{Shape, Spec};
 use crate::tensor::Tensor;
@@ -66,7 +66,7 @@ impl Op for Conv2dDw {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let geometry = self.geometry(args.input_spec(0), args.input_spec(1))?;
-        with_real!(args.output_spec(0).dtype, T => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()));
         Ok(())
     }
 
@@ -92,6 +92,10 @@ impl Op for Conv2dDw {
         }
         Ok(())
     }
+
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
 }
 
 /// Adds the dispatch that adds up the parts of a kernel gradient, `planes` of `elements` each, in order.
@@ -111,10 +115,11 @@ pub(super) fn planes(threads: usize, rows: usize, elements: usize, software: boo
     wanted.min(64).min(PART_MEMORY / elements.max(1)).min(rows).max(1)
 }
 
-fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T]) {
+fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T], then: Epilogue) {
     let (rows, block) = (g.images * g.rows.output, g.block_rows());
     if rows * g.y_row() * dkernel.len() == 0 {
-        return dkernel.fill(T::zero());
+        dkernel.fill(T::zero());
+        return then.apply_to_all(dkernel);
     }
     let blocks = rows.div_ceil(block);
     let parts = PARTS.min(PART_MEMORY / dkernel.len()).max(4).min(blocks);
@@ -128,6 +133,7 @@ fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T]) {
             for part in others.chunks_exact(length) {
                 add(total, &part[i * 4096..]);
             }
+            then.apply(i * 4096, total);
         });
     });
 }

@@ -12,7 +12,7 @@ use super::window::{Axis, expect_shape};
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::{Shape, Spec};
 use crate::tensor::Tensor;
@@ -65,7 +65,7 @@ impl Op for Conv2dDx {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let geometry = self.geometry(args.input_spec(0), args.input_spec(1))?;
-        with_real!(args.output_spec(0).dtype, T => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()));
         Ok(())
     }
 
@@ -81,6 +81,10 @@ impl Op for Conv2dDx {
         convolve(launch, "conv2d_dx", &over_dy, [g.rows.stride, g.columns.stride], [Buffer::Input(1), turned, Buffer::Output(0)]);
         Ok(())
     }
+
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
 }
 
 /// The axis of the convolution that undoes one along `axis`: from places back to cells, by the window turned around.
@@ -89,7 +93,7 @@ fn turned_axis(axis: &Axis) -> Axis {
     Axis { input: axis.output, window: axis.window, stride: 1, dilation: axis.dilation, output: axis.input, front }
 }
 
-fn backward<T: Real>(g: &Geometry, kernel: &[T], dy: &[T], dx: &mut [T]) {
+fn backward<T: Real>(g: &Geometry, kernel: &[T], dy: &[T], dx: &mut [T], then: Epilogue) {
     let row = g.columns.input * g.cin;
     if dx.is_empty() {
         return;
@@ -97,8 +101,9 @@ fn backward<T: Real>(g: &Geometry, kernel: &[T], dy: &[T], dx: &mut [T]) {
     let transposed = Matrix::rows(kernel, g.cout).transposed();
     if g.is_pointwise() {
         let rows = g.block_rows();
-        return dx.par_chunks_mut(rows * row).zip(dy.par_chunks((rows * g.y_row()).max(1))).for_each(|(dx, dy)| {
+        return dx.par_chunks_mut(rows * row).zip(dy.par_chunks((rows * g.y_row()).max(1))).enumerate().for_each(|(i, (dx, dy))| {
             gemm([dx.len() / g.cin, g.cin, g.cout], dx, g.cin, Matrix::rows(dy, g.cout), transposed, false);
+            then.apply(i * rows * row, dx);
         });
     }
     let band = band_rows(g);
@@ -107,6 +112,7 @@ fn backward<T: Real>(g: &Geometry, kernel: &[T], dy: &[T], dx: &mut [T]) {
         dx.par_chunks_mut(band * row).enumerate().for_each(|(i, dx)| {
             let held = i * band..i * band + dx.len() / row;
             backward_band(g, transposed, dy, dx, held);
+            then.apply(image * g.image() + i * band * row, dx);
         });
     });
 }

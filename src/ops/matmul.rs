@@ -131,10 +131,14 @@ impl Op for Matmul {
         launch.threads(shader, &[Buffer::Input(0), Buffer::Input(1), to], &params, threads, (wide * high) as u32);
         if grid.sections > 1 {
             let sum = Shader::new("matmul_sum", include_str!("../../shaders/matmul_sum.wgsl"));
-            let params = [count * m * n, n, m, grid.sections].map(|v| v as u32);
+            let params = [count * m * n, grid.sections].map(|v| v as u32);
             launch.threads(sum, &[to, Buffer::Output(0)], &params, count * m * n, 64);
         }
         Ok(())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 }
 
@@ -143,7 +147,7 @@ impl Matmul {
         let (a, b, y) = (args.input_shape(0), args.input_shape(1), args.output_shape(0));
         let size @ [m, n, k] = self.size(a, b)?;
         let (count, a_step, b_step) = self.batch(a, b, y);
-        let (a, b, y) = (args.input::<T>(0), args.input::<T>(1), args.output::<T>(0));
+        let (a, b, y, then) = (args.input::<T>(0), args.input::<T>(1), args.output::<T>(0), args.epilogue());
         let factors = |i: usize| {
             let (a, b) = (&a[i * a_step..], &b[i * b_step..]);
             let a = if self.transpose_a { Matrix::rows(a, m).transposed() } else { Matrix::rows(a, k) };
@@ -156,7 +160,7 @@ impl Matmul {
         if count < BATCH {
             for (i, y) in y.chunks_exact_mut(m * n).enumerate() {
                 let (a, b) = factors(i);
-                gemm_parallel(size, y, n, a, b, false);
+                gemm_parallel(size, y, a, b, (then, i * m * n));
             }
             return Ok(());
         }
@@ -167,6 +171,7 @@ impl Matmul {
                 let (a, b) = factors(task * group + at);
                 gemm(size, y, n, a, b, false);
             }
+            then.apply(task * group * m * n, y);
         });
         Ok(())
     }

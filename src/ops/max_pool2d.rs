@@ -7,7 +7,7 @@ use super::window::{Pool2dParams, Pooled, expect_shape};
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::with_scratch;
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::Spec;
 use crate::tensor::Tensor;
@@ -46,7 +46,7 @@ impl Op for MaxPool2d {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let pooled = Pooled::new(self.name(), args.input_shape(0), &self.0)?;
-        with_real!(args.output_spec(0).dtype, T => forward::<T>(&pooled, args.input(0), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => forward::<T>(&pooled, args.input(0), args.output(0), args.epilogue()));
         Ok(())
     }
 
@@ -57,6 +57,10 @@ impl Op for MaxPool2d {
         let threads = launch.output_shape(0).elements();
         launch.threads(shader, &[Buffer::Input(0), Buffer::Output(0)], &[threads as u32], threads, 64);
         Ok(())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 }
 
@@ -83,7 +87,7 @@ impl Op for MaxPool2dGrad {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let pooled = Pooled::new(self.name(), args.input_shape(0), &self.0)?;
-        with_real!(args.output_spec(0).dtype, T => spread::<T>(&pooled, args.input(0), args.input(1), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => spread::<T>(&pooled, args.input(0), args.input(1), args.output(0), args.epilogue()));
         Ok(())
     }
 
@@ -94,6 +98,10 @@ impl Op for MaxPool2dGrad {
         let threads = launch.output_shape(0).elements();
         launch.threads(shader, &[Buffer::Input(0), Buffer::Input(1), Buffer::Output(0)], &[threads as u32], threads, 64);
         Ok(())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 }
 
@@ -138,7 +146,7 @@ fn beats<T: Real>(cell: T, best: T) -> bool {
     cell > best || (cell.is_nan() && !best.is_nan())
 }
 
-fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T]) {
+fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T], then: Epilogue) {
     if y.is_empty() {
         return;
     }
@@ -147,6 +155,7 @@ fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T]) {
         for (ox, y) in y.chunks_exact_mut(p.channels).enumerate() {
             maximum(p, x, row % p.rows.output, ox, y);
         }
+        then.apply(row * p.output_row(), y);
     });
 }
 
@@ -187,7 +196,7 @@ fn each_window<T: Real>(p: &Pooled, x: &[T], mut f: impl FnMut(usize, usize, &[u
     });
 }
 
-fn spread<T: Real>(p: &Pooled, x: &[T], dy: &[T], dx: &mut [T]) {
+fn spread<T: Real>(p: &Pooled, x: &[T], dy: &[T], dx: &mut [T], then: Epilogue) {
     if dx.is_empty() {
         return;
     }
@@ -202,6 +211,7 @@ fn spread<T: Real>(p: &Pooled, x: &[T], dy: &[T], dx: &mut [T]) {
                 *dx += if *wins != 0 { dy } else { T::zero() };
             }
         });
+        then.apply(image * p.image(), dx);
     });
 }
 

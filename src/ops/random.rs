@@ -10,7 +10,7 @@ use super::strided::{TASK, word};
 use crate::device::Device;
 use crate::device::cpu::Real;
 use crate::error::{Error, Result};
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader};
 use crate::record::record_one;
 use crate::shape::{DType, Shape, Spec};
 use crate::tensor::{Tensor, lock};
@@ -169,13 +169,14 @@ impl Op for Random {
         let &[seed_low, seed_high, low, high] = args.input::<u32>(0) else { unreachable!("`infer` saw four words") };
         let join = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
         let stream = host::Stream::new(join(seed_low, seed_high), join(low, high));
+        let then = args.epilogue();
         with_real!(self.dtype, T => match self.draw {
-            Draw::Uniform => fill(stream, args.output::<T>(0), |block| block.map(host::uniform_of)),
-            Draw::Normal => fill(stream, args.output::<T>(0), host::normals_of),
-            Draw::Bernoulli { kept: 0 } => args.output::<T>(0).fill(T::of(0.0)),
+            Draw::Uniform => fill(stream, args.output::<T>(0), |block| block.map(host::uniform_of), then),
+            Draw::Normal => fill(stream, args.output::<T>(0), host::normals_of, then),
+            Draw::Bernoulli { kept: 0 } => fill(stream, args.output::<T>(0), |_| [0.0; 2], then),
             Draw::Bernoulli { kept } => {
                 let limit = (kept - 1) as u32;
-                fill(stream, args.output::<T>(0), |block| block.map(|bits| if bits <= limit { 1.0 } else { 0.0 }));
+                fill(stream, args.output::<T>(0), |block| block.map(|bits| if bits <= limit { 1.0 } else { 0.0 }), then);
             }
         });
         Ok(())
@@ -194,9 +195,13 @@ impl Op for Random {
         launch.threads(shader, &[Buffer::Input(0), Buffer::Output(0)], &params, elements.div_ceil(2), 64);
         Ok(())
     }
+
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
 }
 
-fn fill<T: Real>(stream: host::Stream, y: &mut [T], of: impl Fn([u32; 2]) -> [f32; 2] + Sync) {
+fn fill<T: Real>(stream: host::Stream, y: &mut [T], of: impl Fn([u32; 2]) -> [f32; 2] + Sync, then: Epilogue) {
     const BLOCKS: usize = 16;
     y.par_chunks_mut(TASK).enumerate().for_each(|(task, y)| {
         for (i, y) in y.chunks_mut(2 * BLOCKS).enumerate() {
@@ -208,6 +213,7 @@ fn fill<T: Real>(stream: host::Stream, y: &mut [T], of: impl Fn([u32; 2]) -> [f3
             }
             y.iter_mut().zip(numbers.as_flattened()).for_each(|(y, number)| *y = T::of(f64::from(*number)));
         }
+        then.apply(task * TASK, y);
     });
 }
 

@@ -240,6 +240,7 @@ impl Op for Reduce {
                 if self.kind == Kind::Mean {
                     y.iter_mut().for_each(|y| *y /= count as $t);
                 }
+                args.epilogue().apply_to_all(y);
             }};
         }
         macro_rules! whole_numbers {
@@ -250,6 +251,7 @@ impl Op for Reduce {
                     Kind::Min => run(&passes, x, y, <$t>::MAX, <$t>::min),
                     Kind::Sum | Kind::Mean => run(&passes, x, y, 0, <$t>::wrapping_add),
                 }
+                args.epilogue().apply_to_all(y);
             }};
         }
         match args.input_spec(0).dtype {
@@ -278,6 +280,10 @@ impl Op for Reduce {
             from = to;
         }
         Ok(())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 }
 

@@ -11,14 +11,18 @@ use crate::shape::{DType, Shape, Spec};
 use crate::tensor::Tensor;
 use crate::with_real;
 use rayon::prelude::*;
+use std::any::Any;
+use std::sync::Arc;
 
 /// Inputs: logits, labels.
 #[derive(Debug, Clone)]
 struct SparseSoftmaxCrossentropy;
 
-/// Inputs: logits, labels, the gradient by each loss.
+/// Inputs: logits, labels, the gradient by each loss. Outputs: the gradient by the logits, and with `loss` the losses.
 #[derive(Debug, Clone)]
-struct SparseSoftmaxCrossentropyDx;
+struct SparseSoftmaxCrossentropyDx {
+    loss: bool,
+}
 
 const NAME: &str = "sparse_softmax_crossentropy";
 
@@ -126,7 +130,7 @@ impl Op for SparseSoftmaxCrossentropy {
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
-        let dx = cx.when(0, || record_one(SparseSoftmaxCrossentropyDx, &[&cx.inputs[0], &cx.inputs[1], cx.dy()]))?;
+        let dx = cx.when(0, || record_one(SparseSoftmaxCrossentropyDx { loss: false }, &[&cx.inputs[0], &cx.inputs[1], cx.dy()]))?;
         Ok(vec![dx, None])
     }
 
@@ -165,7 +169,7 @@ impl Op for SparseSoftmaxCrossentropyDx {
         if inputs[2] != want {
             return Err(Error::shape(self.name(), want.to_string(), &inputs[2]));
         }
-        Ok(vec![inputs[0].clone()])
+        Ok(if self.loss { vec![inputs[0].clone(), want] } else { vec![inputs[0].clone()] })
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
@@ -175,8 +179,9 @@ impl Op for SparseSoftmaxCrossentropyDx {
             let column = dy.reshape(logits.shape().with(logits.rank() - 1, 1))?;
             logits.softmax()?.softmax_dx(g)?.mul(&column)
         })?;
-        let by_dy =
-            cx.when(2, || record_one(SparseSoftmaxCrossentropyDx, &[logits, labels, &dy.ones_like()?])?.mul(g)?.sum(&[-1], false))?;
+        let by_dy = cx.when(2, || {
+            record_one(SparseSoftmaxCrossentropyDx { loss: false }, &[logits, labels, &dy.ones_like()?])?.mul(g)?.sum(&[-1], false)
+        })?;
         Ok(vec![by_logits, None, by_dy])
     }
 
@@ -184,10 +189,14 @@ impl Op for SparseSoftmaxCrossentropyDx {
         let classes = *args.input_shape(0).last().expect("infer wants a last axis");
         let labels = Labels::of(args, classes)?;
         with_real!(args.output_spec(0).dtype, T => {
-            let (x, dy) = (args.input::<T>(0), args.input::<T>(2));
-            args.output::<T>(0).par_chunks_mut(classes).with_min_len(group(classes)).enumerate().for_each(|(sample, dx)| {
+            let (x, dy, dx) = (args.input::<T>(0), args.input::<T>(2), args.output::<T>(0));
+            let mut unwanted = vec![T::of(0.0); if self.loss { 0 } else { dy.len() }];
+            let losses = if self.loss { args.output::<T>(1) } else { &mut unwanted[..] };
+            let samples = dx.par_chunks_mut(classes).zip(losses).with_min_len(group(classes)).enumerate();
+            samples.for_each(|(sample, (dx, loss))| {
                 let x = &x[sample * classes..][..classes];
                 let (largest, sum) = statistics(x);
+                *loss = sum.ln() - (x[labels.index(sample)] - largest);
                 dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (x - largest).exp() / sum * dy[sample]);
                 dx[labels.index(sample)] -= dy[sample];
             });
@@ -199,10 +208,19 @@ impl Op for SparseSoftmaxCrossentropyDx {
         launch.no_f64(self.name())?;
         let (samples, elements) = (launch.input_shape(1).elements(), launch.input_shape(0).elements());
         let classes = elements.checked_div(samples).unwrap_or(1);
-        let shader = Shader::new(self.name(), include_str!("../../shaders/sparse_softmax_crossentropy_dx.wgsl"));
-        let buffers = [Buffer::Input(0), Buffer::Input(1), Buffer::Input(2), Buffer::Output(0)];
+        let mut shader = Shader::new(self.name(), include_str!("../../shaders/sparse_softmax_crossentropy_dx.wgsl"));
+        let mut buffers = vec![Buffer::Input(0), Buffer::Input(1), Buffer::Input(2), Buffer::Output(0)];
+        if self.loss {
+            shader = shader.hook("put_loss", "loss[sample] = v;").binding(buffers.len(), "loss", "f32", true);
+            buffers.push(Buffer::Output(1));
+        }
         launch.threads(shader, &buffers, &[samples as u32, classes as u32, NAN_BITS], samples, 64);
         Ok(())
+    }
+
+    fn together(&self, earlier: &dyn Op) -> Option<Arc<dyn Op>> {
+        let losses = (earlier as &dyn Any).is::<SparseSoftmaxCrossentropy>() && !self.loss;
+        losses.then(|| Arc::new(SparseSoftmaxCrossentropyDx { loss: true }) as Arc<dyn Op>)
     }
 }
 

@@ -95,7 +95,7 @@ fn input_line(i: usize, spec: &Spec, captions: &Captions) -> String {
 
 fn node_line(k: usize, node: &Node, graph: &Graph) -> String {
     let outputs: Vec<String> = node.outputs.iter().map(|&y| graph.values[y].to_string()).collect();
-    let label = quoted(&format!("{}\n{}", node.op.name(), outputs.join(", ")));
+    let label = quoted(&format!("{}\n{}", node.op.label(), outputs.join(", ")));
     let colour = if node.site.is_backward() { ", fillcolor=orange" } else { "" };
     format!("n{k} [label={label}{colour}];\n")
 }

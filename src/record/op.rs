@@ -3,9 +3,11 @@
 use crate::error::Result;
 use crate::shape::{DType, Spec};
 use crate::tensor::Tensor;
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
-pub use crate::device::cpu::CpuArgs;
+pub use crate::device::cpu::{CpuArgs, Epilogue};
 pub use crate::device::gpu::launch::{Buffer, Launch};
 pub use crate::device::gpu::shader::Shader;
 
@@ -13,9 +15,14 @@ pub use crate::device::gpu::shader::Shader;
 ///
 /// An op is a small value that holds the operation's parameters, never its tensors. Its `Debug` text is its identity: two ops with the
 /// same text are the same operation, and programs are cached by it. Derive `Debug` and keep every parameter a field.
-pub trait Op: fmt::Debug + Send + Sync + 'static {
+pub trait Op: Any + fmt::Debug + Send + Sync {
     /// The name that errors and drawings show: `conv2d`.
     fn name(&self) -> &'static str;
+
+    /// What drawings and lists of a program call it: its name, unless it is made of several operations.
+    fn label(&self) -> String {
+        self.name().into()
+    }
 
     /// The specs of the outputs, or why the inputs do not fit. Called at the user's call, before anything is recorded.
     ///
@@ -47,6 +54,20 @@ pub trait Op: fmt::Debug + Send + Sync + 'static {
     fn may_overwrite(&self, _inputs: &[Spec], output: usize) -> Vec<usize> {
         let _ = output;
         Vec::new()
+    }
+
+    /// Whether another operation may be made to work on its results before they leave the kernel. For that it has one output, the CPU kernel
+    /// hands each finished part of it to [`CpuArgs::epilogue`], and in WGSL every result is stored by `fn put(i: u32, v: f32) { y[i] = v; }`
+    /// (or with vectors, which `i` then counts), where `y` is the last binding of group 0.
+    fn takes_epilogue(&self) -> bool {
+        false
+    }
+
+    /// An operation that gives this one's outputs and after them those of `earlier`, an operation on the first of the same inputs: where one
+    /// pass over memory makes both.
+    fn together(&self, earlier: &dyn Op) -> Option<Arc<dyn Op>> {
+        let _ = earlier;
+        None
     }
 
     /// Whether the only output is the first input's memory under another shape. Such an op is never run.

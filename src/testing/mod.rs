@@ -19,3 +19,8 @@ pub(crate) use shaders::{observe, observing};
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::gpu;
+
+/// Compiles what `f` computes on this thread without fusing operations, as `GRADUS_FUSE=0` does for a whole process: to compare with.
+pub fn without_fusion<R>(f: impl FnOnce() -> R) -> R {
+    crate::compile::fuse::without(f)
+}

@@ -2,6 +2,7 @@
 
 use crate::shape::{DType, Shape, Spec};
 use num_traits::Float;
+use rayon::prelude::*;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
@@ -71,8 +72,34 @@ pub struct CpuArgs<'a> {
     inputs: &'a [Region<'a>],
     outputs: &'a [Region<'a>],
     in_place: &'a [Option<usize>],
+    scratch: Option<Region<'a>>,
+    epilogue: Epilogue<'a>,
     taken: Cell<u64>,
     memory: PhantomData<&'a mut u8>,
+}
+
+/// What follows a kernel, part by part, while each part of its output is still in cache: see [`Op::takes_epilogue`](crate::record::Op).
+#[derive(Clone, Copy, Default)]
+pub struct Epilogue<'a>(pub(crate) Option<&'a (dyn Fn(usize, &mut [u8]) + Sync)>);
+
+impl Epilogue<'_> {
+    /// Hands over a finished part of output 0: its elements from `start` on. Their content is then undefined.
+    /// May be called from any thread; every element must be handed over once.
+    pub fn apply<T: Element>(self, start: usize, part: &mut [T]) {
+        if let Some(apply) = self.0
+            && !part.is_empty()
+        {
+            apply(start, bytemuck::cast_slice_mut(part));
+        }
+    }
+
+    /// [`Epilogue::apply`] to all of output 0, on all threads: for kernels that finish it all at once.
+    pub fn apply_to_all<T: Element>(self, y: &mut [T]) {
+        const TASK: usize = 1 << 14;
+        if self.0.is_some() {
+            y.par_chunks_mut(TASK).enumerate().for_each(|(task, part)| self.apply(task * TASK, part));
+        }
+    }
 }
 
 impl<'a> CpuArgs<'a> {
@@ -80,7 +107,42 @@ impl<'a> CpuArgs<'a> {
     /// Every pointer is aligned to 8 bytes and valid for its spec's bytes during `'a`. Outputs overlap no other output, and no input
     /// except the one that `in_place` names. Nothing else writes to any of them during `'a`.
     pub(crate) unsafe fn new(inputs: &'a [Region<'a>], outputs: &'a [Region<'a>], in_place: &'a [Option<usize>]) -> CpuArgs<'a> {
-        CpuArgs { inputs, outputs, in_place, taken: Cell::new(0), memory: PhantomData }
+        CpuArgs { inputs, outputs, in_place, scratch: None, epilogue: Epilogue(None), taken: Cell::new(0), memory: PhantomData }
+    }
+
+    /// With memory of the op's own, under the same promises as the outputs.
+    pub(crate) fn with_scratch(self, scratch: Option<Region<'a>>) -> CpuArgs<'a> {
+        CpuArgs { scratch, ..self }
+    }
+
+    pub(crate) fn with_epilogue(self, epilogue: Epilogue<'a>) -> CpuArgs<'a> {
+        CpuArgs { epilogue, ..self }
+    }
+
+    /// What to call with every finished part of output 0. Only an op that said so in `Op::takes_epilogue` needs to.
+    pub fn epilogue(&self) -> Epilogue<'a> {
+        self.epilogue
+    }
+
+    pub(crate) fn scratch(&self) -> Option<Region<'a>> {
+        self.scratch
+    }
+
+    /// The memory of input `i`, which no output took over.
+    pub(crate) fn input_region(&self, i: usize) -> Region<'a> {
+        assert!(!self.in_place.contains(&Some(i)), "input {i} was taken over by an output");
+        self.inputs[i]
+    }
+
+    /// The memory of output `j`, instead of [`CpuArgs::output`].
+    pub(crate) fn take_output(&self, j: usize) -> Region<'a> {
+        self.take(j);
+        self.outputs[j]
+    }
+
+    fn take(&self, j: usize) {
+        assert_eq!(self.taken.get() & (1 << j), 0, "output {j} is asked for twice");
+        self.taken.set(self.taken.get() | (1 << j));
     }
 
     /// How many inputs there are.
@@ -132,8 +194,7 @@ impl<'a> CpuArgs<'a> {
     pub fn output<T: Element>(&self, j: usize) -> &'a mut [T] {
         let region = self.outputs[j];
         assert_eq!(region.spec.dtype, T::DTYPE, "output {j}");
-        assert_eq!(self.taken.get() & (1 << j), 0, "output {j} is asked for twice");
-        self.taken.set(self.taken.get() | (1 << j));
+        self.take(j);
         // SAFETY: as for `input`; `taken` makes this the only slice of the region that is ever handed out.
         unsafe { std::slice::from_raw_parts_mut(region.ptr.cast::<T>(), region.spec.shape.elements()) }
     }

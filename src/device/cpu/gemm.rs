@@ -1,6 +1,6 @@
 //! Matrix products on the CPU, through the `gemm` crate, with an order of additions that depends on the shapes alone.
 
-use super::{Element, Real};
+use super::{Element, Epilogue, Real};
 use rayon::prelude::*;
 use std::any::Any;
 use std::cell::RefCell;
@@ -51,34 +51,34 @@ pub fn gemm<T: Real>([m, n, k]: [usize; 3], c: &mut [T], c_stride: usize, a: Mat
 }
 
 /// [`gemm()`] on all threads. The product is cut into blocks of rows and columns and, where those are few, into sections of `k` whose sums are
-/// added in order. The cuts depend on `[m, n, k]` alone.
-pub fn gemm_parallel<T: Real>(size: [usize; 3], c: &mut [T], c_stride: usize, a: Matrix<T>, b: Matrix<T>, accumulate: bool) {
+/// added in order. The cuts depend on `[m, n, k]` alone. `c` has no gaps between its rows; `then` gets its finished parts, where the first
+/// element of `c` has number `first`.
+pub fn gemm_parallel<T: Real>(size: [usize; 3], c: &mut [T], a: Matrix<T>, b: Matrix<T>, (then, first): (Epilogue, usize)) {
     let [m, n, _] = size;
     let cuts = Cuts::of(size);
+    assert_eq!(c.len(), m * n, "the size of c");
     if m == 0 || n == 0 || cuts.blocks() * cuts.sections == 1 {
-        return gemm(size, c, c_stride, a, b, accumulate);
+        gemm(size, c, n, a, b, false);
+        return then.apply(first, c);
     }
-    assert!(n <= c_stride || m == 1, "rows of c overlap");
-    assert!((m - 1) * c_stride + n <= c.len(), "c is too short");
     if cuts.sections == 1 {
-        let target = Target { start: c.as_mut_ptr(), stride: c_stride };
-        return (0..cuts.blocks()).into_par_iter().for_each(|block| cuts.run(block, 0, &target, a, b, accumulate));
+        let target = Target { start: c.as_mut_ptr(), stride: n };
+        return (0..cuts.blocks()).into_par_iter().for_each(|block| cuts.run(block, 0, &target, a, b, (then, first)));
     }
     with_scratch(cuts.sections * m * n, |planes: &mut [T]| {
         let start = planes.as_mut_ptr();
         let target = Target { start, stride: n };
         (0..cuts.blocks() * cuts.sections).into_par_iter().for_each(|task| {
             let (section, block) = (task / cuts.blocks(), task % cuts.blocks());
-            cuts.run(block, section, &target.plane(section * m * n), a, b, false);
+            cuts.run(block, section, &target.plane(section * m * n), a, b, (Epilogue::default(), 0));
         });
-        c.par_chunks_mut(c_stride).take(m).enumerate().for_each(|(row, c)| {
-            for section in 0..cuts.sections {
-                let part = &planes[(section * m + row) * n..][..n];
-                match section == 0 && !accumulate {
-                    true => c[..n].copy_from_slice(part),
-                    false => c[..n].iter_mut().zip(part).for_each(|(c, p)| *c += *p),
-                }
+        c.par_chunks_mut(SUMMED).enumerate().for_each(|(task, c)| {
+            let at = task * SUMMED;
+            c.copy_from_slice(&planes[at..at + c.len()]);
+            for section in 1..cuts.sections {
+                c.iter_mut().zip(&planes[section * m * n + at..]).for_each(|(c, p)| *c += *p);
             }
+            then.apply(first + at, c);
         });
     });
 }
@@ -115,6 +115,8 @@ const MOST: usize = 32;
 const SIDE: usize = 128;
 /// Sections are not cut shorter than this.
 const DEPTH: usize = 512;
+/// Elements whose sections one task adds up.
+const SUMMED: usize = 2048;
 
 impl Cuts {
     fn of(size: [usize; 3]) -> Cuts {
@@ -137,7 +139,7 @@ impl Cuts {
     }
 
     /// Computes one section of one block into its place in the target.
-    fn run<T: Real>(&self, block: usize, section: usize, target: &Target<T>, a: Matrix<T>, b: Matrix<T>, accumulate: bool) {
+    fn run<T: Real>(&self, block: usize, section: usize, target: &Target<T>, a: Matrix<T>, b: Matrix<T>, then: (Epilogue, usize)) {
         let [m, n, k] = self.size;
         let (rows, columns) = (part(m, self.rows, block / self.columns), part(n, self.columns, block % self.columns));
         let depth = part(k, self.sections, section);
@@ -146,8 +148,18 @@ impl Cuts {
         if size[0] == 0 || size[1] == 0 {
             return;
         }
+        let (then, first) = then;
+        let at = |row: usize| row * target.stride + columns.start;
         // SAFETY: `gemm_parallel` checked that the target holds `[m, n]`, of which this block is a part; each task writes another block.
-        unsafe { gemm_at(size, target.start.add(rows.start * target.stride + columns.start), target.stride, a, b, accumulate) }
+        unsafe { gemm_at(size, target.start.add(at(rows.start)), target.stride, a, b, false) }
+        // Rows that follow one another without a gap are one part.
+        let whole = columns.len() == target.stride;
+        let (count, length) = if whole { (1, rows.len() * columns.len()) } else { (rows.len(), columns.len()) };
+        for row in rows.start..rows.start + count {
+            // SAFETY: as above, and the product has been written.
+            let part = unsafe { std::slice::from_raw_parts_mut(target.start.add(at(row)), length) };
+            then.apply(first + at(row), part);
+        }
     }
 }
 
@@ -206,6 +218,8 @@ unsafe fn gemm_at<T: Real>([m, n, k]: [usize; 3], c: *mut T, c_stride: usize, a:
 mod tests {
     use super::*;
 
+    const NOTHING: (Epilogue, usize) = (Epilogue(None), 0);
+
     fn numbers(len: usize, seed: usize) -> Vec<f64> {
         (0..len).map(|i| (((i * 2_654_435_761 + seed * 97) >> 7) % 1000) as f64 / 500.0 - 1.0).collect()
     }
@@ -233,10 +247,8 @@ mod tests {
                 let want = naive(size, &a, &b, tb);
                 let b = if tb { Matrix::rows(&b, k).transposed() } else { Matrix::rows(&b, n) };
                 let mut c = vec![f64::NAN; m * n];
-                gemm_parallel(size, &mut c, n, Matrix::rows(&a, k), b, false);
+                gemm_parallel(size, &mut c, Matrix::rows(&a, k), b, NOTHING);
                 close(&c, &want, 1e-9);
-                gemm_parallel(size, &mut c, n, Matrix::rows(&a, k), b, true);
-                close(&c, &want.iter().map(|w| 2.0 * w).collect::<Vec<_>>(), 1e-9);
             }
         }
         assert!(Cuts::of([33, 17, 9001]).sections > 1 && Cuts::of([300, 411, 100]).blocks() > 2, "the sizes above cover the cuts");
@@ -251,7 +263,7 @@ mod tests {
             let on = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
                 let mut c = vec![0.0f32; m * n];
-                pool.install(|| gemm_parallel(size, &mut c, n, Matrix::rows(&a, k), Matrix::rows(&b, n), false));
+                pool.install(|| gemm_parallel(size, &mut c, Matrix::rows(&a, k), Matrix::rows(&b, n), NOTHING));
                 c.iter().map(|x| x.to_bits()).collect::<Vec<u32>>()
             };
             let one = on(1);

@@ -5,7 +5,7 @@ pub mod gemm;
 mod memory;
 
 pub(crate) use args::Region;
-pub use args::{CpuArgs, Element, Real};
+pub use args::{CpuArgs, Element, Epilogue, Real};
 pub(crate) use memory::CpuMemory;
 
 use super::{Common, Memory, Storage};
@@ -42,10 +42,11 @@ pub(crate) fn run(plan: &Plan, slots: &[Arc<Storage>]) -> Result<()> {
 fn run_step(step: &Step, slots: &[Arc<Storage>]) -> Result<()> {
     let inputs: Vec<Region> = step.input_slots.iter().zip(&step.inputs).map(|(&slot, spec)| region(&slots[slot], spec)).collect();
     let outputs: Vec<Region> = step.output_slots.iter().zip(&step.outputs).map(|(&slot, spec)| region(&slots[slot], spec)).collect();
+    let scratch = step.scratch_slots.first().map(|&slot| region(&slots[slot], &step.outputs[0]));
     // SAFETY: the planner gives every value of a step memory of its own size that overlaps nothing else alive, but for the pairs in
     // `in_place`; slots are aligned to 64 bytes and held by `slots` during the call; a program's outputs and overwritable inputs are
     // reachable by nobody else, and its other inputs are never written.
-    let mut args = unsafe { CpuArgs::new(&inputs, &outputs, &step.in_place) };
+    let mut args = unsafe { CpuArgs::new(&inputs, &outputs, &step.in_place) }.with_scratch(scratch);
     step.op.cpu(&mut args)
 }
 

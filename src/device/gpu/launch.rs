@@ -117,12 +117,16 @@ impl<'a> Launch<'a> {
     /// Adds a dispatch over a grid of workgroups. Buffers stand in order of binding number. Nothing is added for an empty grid.
     pub fn dispatch(&mut self, shader: Shader, buffers: &[Buffer], params: &[u32], groups: [u32; 3]) {
         assert!(groups.iter().all(|g| *g <= FOLD), "{}: a grid of {groups:?}", shader.name());
-        assert_eq!(shader.bindings().len(), buffers.len(), "{}: bindings", shader.name());
         assert_eq!(shader.has_params(), !params.is_empty(), "{}: params", shader.name());
         if groups.contains(&0) {
             return;
         }
-        self.dispatches.push(Dispatch { shader, buffers: buffers.to_vec(), params: params.to_vec(), groups });
+        self.push(Dispatch { shader, buffers: buffers.to_vec(), params: params.to_vec(), groups });
+    }
+
+    pub(crate) fn push(&mut self, dispatch: Dispatch) {
+        assert_eq!(dispatch.shader.bindings().len(), dispatch.buffers.len(), "{}: bindings", dispatch.shader.name());
+        self.dispatches.push(dispatch);
     }
 
     /// Adds a dispatch of at least `threads` threads in workgroups of `size`, folded into the second dimension above [`FOLD`] groups.

@@ -80,6 +80,19 @@ impl Shader {
         self
     }
 
+    /// Takes out the declaration of storage buffer `name`, which must have this number, and says what its elements are.
+    pub(crate) fn without_binding(mut self, name: &str, number: usize) -> (Shader, String) {
+        let own = format!("> {name}: array<");
+        let start = self.text.find(&own).unwrap_or_else(|| panic!("{}: no storage buffer `{name}`", self.name));
+        let line = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let end = self.text[line..].find('\n').map_or(self.text.len(), |at| line + at);
+        let declaration: String = self.text.drain(line..end).collect();
+        assert!(declaration.contains(&format!("@group(0) @binding({number})")), "{}: `{name}` is not the last binding", self.name);
+        let element = &declaration[declaration.find(&own).map_or(0, |at| at + own.len())..];
+        let element = element.split_once(">;").map_or(element, |(element, _)| element).to_string();
+        (self, element)
+    }
+
     /// For each storage binding of group 0, in order of number: whether the shader may write to it.
     /// Read from the declarations, so that a layout cannot disagree with the text.
     pub fn bindings(&self) -> Vec<bool> {

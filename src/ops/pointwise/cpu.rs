@@ -6,12 +6,13 @@
 use super::Pointwise;
 use super::expr::Node;
 use super::loops::{BLOCK, Registers, binary, cast, compare, three, two, unary};
-use crate::device::cpu::Real;
+use crate::device::cpu::{Real, Region};
 use crate::record::op::CpuArgs;
 use crate::shape::{DType, Shape};
 use crate::with_real;
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Elements that one task computes: fixed, so that the work never depends on the number of threads.
 const TASK: usize = 64 * BLOCK;
@@ -91,30 +92,30 @@ unsafe impl Sync for Base {}
 // SAFETY: as above.
 unsafe impl Send for Base {}
 
-struct Job<'a> {
+/// An expression and its tensors in memory.
+pub(super) struct Job<'a> {
     op: &'a Pointwise,
     types: Vec<DType>,
     inputs: Vec<(Base, DType, Access)>,
     outputs: Vec<(Base, DType)>,
     elements: usize,
+    handed: Option<Handed>,
+}
+
+/// The input that another kernel hands over part by part, and the output that takes its place in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Handed {
+    pub input: usize,
+    pub output: Option<usize>,
 }
 
 pub(super) fn run(op: &Pointwise, args: &CpuArgs) {
-    let kinds: Vec<DType> = (0..args.input_count()).map(|i| args.input_spec(i).dtype).collect();
-    let types = op.types(&kinds).expect("infer accepted these types");
-    let float = op.float(&kinds).expect("infer accepted these types");
-    let shape = args.output_shape(0);
-    let outputs: Vec<(Base, DType)> = (0..args.output_count()).map(|j| (output_base(args, j), args.output_spec(j).dtype)).collect();
-    let inputs = (0..args.input_count())
-        .map(|i| {
-            let taken = (0..outputs.len()).find(|&j| args.in_place(j) == Some(i));
-            let base = taken.map_or_else(|| input_base(args, i), |j| outputs[j].0);
-            (base, kinds[i], Access::of(args.input_shape(i), shape))
-        })
-        .collect();
-    let job = Job { op, types, inputs, outputs, elements: shape.elements() };
+    let outputs: Vec<Region> = (0..args.output_count()).map(|j| args.take_output(j)).collect();
+    let taken = |i: usize| (0..outputs.len()).find(|&j| args.in_place(j) == Some(i));
+    let inputs: Vec<Region> = (0..args.input_count()).map(|i| taken(i).map_or_else(|| args.input_region(i), |j| outputs[j])).collect();
+    let job = Job::new(op, &inputs, &outputs, None);
     let tasks = job.elements.div_ceil(TASK);
-    let task = |t: usize| with_real!(float, T => job.task::<T>(t * TASK..((t + 1) * TASK).min(job.elements)));
+    let task = |t: usize| job.run(t * TASK..((t + 1) * TASK).min(job.elements), None);
     match tasks {
         0 => {}
         1 => task(0),
@@ -122,46 +123,57 @@ pub(super) fn run(op: &Pointwise, args: &CpuArgs) {
     }
 }
 
-fn output_base(args: &CpuArgs, j: usize) -> Base {
-    Base(match args.output_spec(j).dtype {
-        DType::F32 => args.output::<f32>(j).as_mut_ptr().cast(),
-        DType::F64 => args.output::<f64>(j).as_mut_ptr().cast(),
-        DType::U32 => args.output::<u32>(j).as_mut_ptr().cast(),
-        DType::I32 => args.output::<i32>(j).as_mut_ptr().cast(),
-        DType::U8 => args.output::<u8>(j).as_mut_ptr(),
-    })
-}
-
-fn input_base(args: &CpuArgs, i: usize) -> Base {
-    Base(match args.input_spec(i).dtype {
-        DType::F32 => args.input::<f32>(i).as_ptr().cast_mut().cast(),
-        DType::F64 => args.input::<f64>(i).as_ptr().cast_mut().cast(),
-        DType::U32 => args.input::<u32>(i).as_ptr().cast_mut().cast(),
-        DType::I32 => args.input::<i32>(i).as_ptr().cast_mut().cast(),
-        DType::U8 => args.input::<u8>(i).as_ptr().cast_mut(),
-    })
-}
-
 thread_local! {
     static SINGLE: RefCell<Registers<f32>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new() }) };
     static DOUBLE: RefCell<Registers<f64>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new() }) };
 }
 
-impl Job<'_> {
-    fn task<T: Real>(&self, range: std::ops::Range<usize>) {
+impl<'a> Job<'a> {
+    /// Inputs that an output took over are given as that output's memory.
+    pub fn new(op: &'a Pointwise, inputs: &[Region], outputs: &[Region], handed: Option<Handed>) -> Job<'a> {
+        let kinds: Vec<DType> = inputs.iter().map(|x| x.spec.dtype).collect();
+        let shape = &outputs[0].spec.shape;
+        Job {
+            op,
+            types: op.types(&kinds).expect("infer accepted these types"),
+            inputs: inputs.iter().map(|x| (Base(x.ptr), x.spec.dtype, Access::of(&x.spec.shape, shape))).collect(),
+            outputs: outputs.iter().map(|y| (Base(y.ptr), y.spec.dtype)).collect(),
+            elements: shape.elements(),
+            handed,
+        }
+    }
+
+    /// Evaluates the elements from `start` on whose handed input is `part`, which then holds the output in its place.
+    pub fn part(&self, start: usize, part: &mut [u8]) {
+        let handed = self.handed.expect("only such jobs are done in parts");
+        let size = self.inputs[handed.input].1.size();
+        let range = start..start + part.len() / size;
+        assert!(range.end <= self.elements, "a kernel handed over more than there is");
+        self.run(range, Some(Base(part.as_mut_ptr().wrapping_sub(start * size))));
+    }
+
+    fn run(&self, range: Range<usize>, handed: Option<Base>) {
+        let float = self.types.iter().copied().find(|t| t.is_float()).unwrap_or(DType::F32);
+        with_real!(float, T => self.task::<T>(range, handed));
+    }
+
+    fn task<T: Real>(&self, range: Range<usize>, handed: Option<Base>) {
         let work = |registers: &mut Registers<T>| {
             let count = self.op.schedule.count;
             if registers.floats.len() < count {
                 registers.floats.resize(count, [T::zero(); BLOCK]);
                 registers.words.resize(count, [0; BLOCK]);
             }
-            // The loops below are compiled once for each vector extension and chosen by what the processor has.
-            self.constants(registers);
-            pulp::Arch::new().dispatch(|| {
-                for start in range.clone().step_by(BLOCK) {
-                    self.block(registers, start, BLOCK.min(range.end - start));
-                }
-            });
+            // The loops below are compiled once for each vector extension and chosen by what the processor has. Only what is inlined here is.
+            self.constants(registers, BLOCK.min(range.len()));
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for start in range.clone().step_by(BLOCK) {
+                        self.block(registers, start, BLOCK.min(range.end - start), handed);
+                    }
+                },
+            );
         };
         if T::DTYPE == DType::F32 {
             SINGLE.with_borrow_mut(|r| work(same_type(r)));
@@ -171,25 +183,25 @@ impl Job<'_> {
     }
 
     /// Numbers have registers of their own, which every block finds filled.
-    fn constants<T: Real>(&self, registers: &mut Registers<T>) {
+    fn constants<T: Real>(&self, registers: &mut Registers<T>, n: usize) {
         for (id, node) in self.op.nodes.iter().enumerate() {
             let (Node::Number(number), kind, to) = (*node, self.types[id], self.op.schedule.register[id]) else { continue };
             match kind {
-                kind if kind.is_float() => registers.floats[to].fill(T::of(number)),
-                DType::I32 => registers.words[to].fill(number as i32 as u32),
-                _ => registers.words[to].fill(number as u32),
+                kind if kind.is_float() => registers.floats[to][..n].fill(T::of(number)),
+                DType::I32 => registers.words[to][..n].fill(number as i32 as u32),
+                _ => registers.words[to][..n].fill(number as u32),
             }
         }
     }
 
     #[inline(always)]
-    fn block<T: Real>(&self, registers: &mut Registers<T>, start: usize, n: usize) {
+    fn block<T: Real>(&self, registers: &mut Registers<T>, start: usize, n: usize, handed: Option<Base>) {
         let at = &self.op.schedule.register;
         for (id, node) in self.op.nodes.iter().enumerate() {
             let to = at[id];
             let kind = self.types[id];
             match *node {
-                Node::Input(i) => self.load(registers, to, i, start, n),
+                Node::Input(i) => self.load(registers, to, i, start, n, handed),
                 Node::Number(_) => {}
                 Node::Unary(f, a) if kind.is_float() => {
                     let (x, y) = two(&mut registers.floats, at[a], to);
@@ -227,7 +239,9 @@ impl Job<'_> {
                     let condition = &registers.words[at[c]];
                     let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to);
                     for (((c, a), b), y) in condition.iter().zip(x1).zip(x2).zip(y) {
-                        *y = if *c != 0 { *a } else { *b };
+                        // Both are read whichever is taken: a branch for each element would keep the loop from becoming vectors.
+                        let (yes, no) = (*a, *b);
+                        *y = if *c != 0 { yes } else { no };
                     }
                 }
                 Node::Select(c, a, b) => {
@@ -243,7 +257,8 @@ impl Job<'_> {
                 }
             }
         }
-        for (&(base, kind), &node) in self.outputs.iter().zip(&self.op.outputs) {
+        for (j, (&(base, kind), &node)) in self.outputs.iter().zip(&self.op.outputs).enumerate() {
+            let base = handed.filter(|_| self.handed.is_some_and(|h| h.output == Some(j))).unwrap_or(base);
             // SAFETY: `start + n` is at most the number of elements, and no other task has this range (see `Base`).
             unsafe {
                 if kind.is_float() {
@@ -258,8 +273,9 @@ impl Job<'_> {
     }
 
     #[inline(always)]
-    fn load<T: Real>(&self, registers: &mut Registers<T>, to: usize, i: usize, start: usize, n: usize) {
-        let (base, kind, access) = &self.inputs[i];
+    fn load<T: Real>(&self, registers: &mut Registers<T>, to: usize, i: usize, start: usize, n: usize, handed: Option<Base>) {
+        let (own, kind, access) = &self.inputs[i];
+        let base = handed.filter(|_| self.handed.is_some_and(|h| h.input == i)).unwrap_or(*own);
         match kind {
             DType::F32 | DType::F64 => fill(&mut registers.floats[to], base.0.cast::<T>(), access, start, n),
             DType::U32 | DType::I32 => fill(&mut registers.words[to], base.0.cast::<u32>(), access, start, n),

@@ -7,12 +7,16 @@
 mod cpu;
 mod expr;
 mod functions;
+mod fused;
 mod gpu;
 mod loops;
 mod methods;
+mod piece;
 
 pub use expr::Expr;
 pub use functions::{Binary, Compare, Unary};
+pub(crate) use fused::Fused;
+pub(crate) use piece::Piece;
 
 use crate::error::{Error, Result};
 use crate::record::op::{CpuArgs, GradCx, Launch, Op};

@@ -1,0 +1,316 @@
+//! Makes one operation of several: a pointwise operation joins the one whose result it works on.
+//!
+//! * Pointwise after pointwise: one expression.
+//! * Pointwise after an operation that takes an epilogue (a product, a convolution, a sum): the expression runs on the results before they leave
+//!   the kernel. So a bias, an activation, the mask of its gradient and an optimizer's update need no pass over memory of their own.
+//!
+//! Two operations may only become one if no third one has to run between them. Values that others read as well stay outputs. The numbers
+//! stay the same: the same operations run on each element in the same order. `GRADUS_FUSE=0` turns the pass off.
+
+use super::{Graph, Node};
+use crate::ops::pointwise::{Fused, Piece, Pointwise};
+use crate::record::op::Op;
+use crate::record::recording::Site;
+use crate::shape::Spec;
+use std::any::Any;
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Storage buffers that every adapter binds in one dispatch.
+const MOST_BUFFERS: usize = 8;
+/// Nodes of an expression: more would run out of registers.
+const MOST_NODES: usize = 96;
+/// Operations that the search for one in between looks at before it gives up, and with it the fusion.
+const MOST_VISITS: usize = 4096;
+
+thread_local! {
+    static OFF: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether programs of this thread are fused.
+pub(crate) fn enabled() -> bool {
+    !OFF.get() && std::env::var_os("GRADUS_FUSE").is_none_or(|value| value != "0")
+}
+
+/// Compiles what `f` computes on this thread without fusion.
+pub(crate) fn without<R>(f: impl FnOnce() -> R) -> R {
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            OFF.set(self.0);
+        }
+    }
+    let _back = Back(OFF.replace(true));
+    f()
+}
+
+/// A node while the graph is worked on.
+struct Item {
+    /// Its place in the recorded order; that of the last of the nodes it is made of.
+    place: usize,
+    site: Site,
+    kind: Kind,
+}
+
+enum Kind {
+    Plain(Node),
+    Pointwise(Piece),
+    /// A kernel, what it reads, its result, and the expression that works on that.
+    Epilogue {
+        main: Arc<dyn Op>,
+        inputs: Vec<usize>,
+        product: usize,
+        piece: Piece,
+    },
+}
+
+impl Item {
+    fn inputs(&self) -> Vec<usize> {
+        match &self.kind {
+            Kind::Plain(node) => node.inputs.clone(),
+            Kind::Pointwise(piece) => piece.inputs().to_vec(),
+            Kind::Epilogue { inputs, product, piece, .. } => {
+                inputs.iter().copied().chain(piece.inputs().iter().copied().filter(|x| x != product)).collect()
+            }
+        }
+    }
+
+    fn outputs(&self) -> Vec<usize> {
+        match &self.kind {
+            Kind::Plain(node) => node.outputs.clone(),
+            Kind::Pointwise(piece) | Kind::Epilogue { piece, .. } => piece.outputs().collect(),
+        }
+    }
+}
+
+pub(crate) fn run(graph: &mut Graph) {
+    if !enabled() {
+        return;
+    }
+    let mut work = Work::new(graph);
+    for at in 0..work.items.len() {
+        work.join_a_sibling(at);
+    }
+    for at in 0..work.items.len() {
+        while work.join_a_producer(at) {}
+    }
+    let mut items: Vec<Item> = work.items.into_iter().flatten().collect();
+    items.sort_by_key(|item| item.place);
+    graph.nodes = items.iter().map(|item| build(graph, item)).collect();
+}
+
+struct Work<'g> {
+    graph: &'g Graph,
+    items: Vec<Option<Item>>,
+    producer: Vec<Option<usize>>,
+    readers: Vec<Vec<usize>>,
+    wanted: Vec<bool>,
+    overwritable: Vec<bool>,
+}
+
+impl<'g> Work<'g> {
+    fn new(graph: &'g Graph) -> Work<'g> {
+        let count = graph.values.len();
+        let mut work = Work {
+            graph,
+            items: Vec::with_capacity(graph.nodes.len()),
+            producer: vec![None; count],
+            readers: vec![Vec::new(); count],
+            wanted: vec![false; count],
+            overwritable: vec![false; count],
+        };
+        graph.outputs.iter().for_each(|&v| work.wanted[v] = true);
+        graph.inputs.iter().for_each(|input| work.overwritable[input.value] = input.overwritable);
+        for (place, node) in graph.nodes.iter().enumerate() {
+            let kind = match as_pointwise(&*node.op) {
+                Some(op) => Kind::Pointwise(Piece::of(op, &node.inputs, &node.outputs)),
+                None => Kind::Plain(node.clone()),
+            };
+            work.items.push(Some(Item { place, site: node.site.clone(), kind }));
+            work.link(place);
+        }
+        work
+    }
+
+    /// Notes what the item reads and makes.
+    fn link(&mut self, at: usize) {
+        let item = self.items[at].as_ref().expect("an item that is there");
+        let (inputs, outputs) = (item.inputs(), item.outputs());
+        for x in inputs {
+            if !self.readers[x].contains(&at) {
+                self.readers[x].push(at);
+            }
+        }
+        outputs.into_iter().for_each(|y| self.producer[y] = Some(at));
+    }
+
+    fn take(&mut self, at: usize) -> Item {
+        let item = self.items[at].take().expect("an item that is there");
+        item.inputs().into_iter().for_each(|x| self.readers[x].retain(|&r| r != at));
+        item.outputs().into_iter().for_each(|y| self.producer[y] = None);
+        item
+    }
+
+    fn item(&self, at: usize) -> &Item {
+        self.items[at].as_ref().expect("producers and readers are kept up to date")
+    }
+
+    /// Makes the operation at `at` one with an earlier one on the same inputs, where one kernel gives both.
+    fn join_a_sibling(&mut self, at: usize) {
+        let Some(Item { kind: Kind::Plain(node), .. }) = &self.items[at] else { return };
+        let Some(&first) = node.inputs.first() else { return };
+        for sibling in self.readers[first].clone() {
+            let (Kind::Plain(node), Kind::Plain(earlier)) = (&self.item(at).kind, &self.item(sibling).kind) else { continue };
+            if sibling >= at || !node.inputs.starts_with(&earlier.inputs) || self.something_between(sibling, None, at) {
+                continue;
+            }
+            let Some(op) = node.op.together(&*earlier.op) else { continue };
+            let outputs = node.outputs.iter().chain(&earlier.outputs).copied().collect();
+            let joined = Node { op, inputs: node.inputs.clone(), outputs, site: earlier.site.clone() };
+            let (_, item) = (self.take(sibling), self.take(at));
+            self.items[at] = Some(Item { site: joined.site.clone(), kind: Kind::Plain(joined), ..item });
+            self.link(at);
+            return;
+        }
+    }
+
+    /// Makes the pointwise item at `at` one with an item whose result it reads, if there is one that it can join.
+    fn join_a_producer(&mut self, at: usize) -> bool {
+        let (piece, product) = match self.items[at].as_ref().map(|item| &item.kind) {
+            Some(Kind::Pointwise(piece)) => (piece, None),
+            Some(Kind::Epilogue { piece, product, .. }) => (piece, Some(*product)),
+            _ => return false,
+        };
+        let read = piece.inputs().iter().filter(|&&x| Some(x) != product);
+        let mut producers: Vec<(usize, usize)> = read.filter_map(|&x| Some((self.producer[x]?, x))).collect();
+        // A kernel before an expression, and of several the last: the results of the others are there by then.
+        producers.sort_unstable_by_key(|&(p, _)| (matches!(self.item(p).kind, Kind::Pointwise(_)), Reverse(p)));
+        producers.dedup();
+        producers.into_iter().any(|(p, x)| self.join(p, x, at))
+    }
+
+    /// Makes `first`, which makes `value`, and `second`, which reads it, one item in the place of `second`, if that may be.
+    fn join(&mut self, first: usize, value: usize, second: usize) -> bool {
+        let Some((maker, view)) = self.maker(first) else { return false };
+        let (first_item, second_item) = (self.item(maker), self.item(second));
+        let (before, kernel) = match &first_item.kind {
+            Kind::Pointwise(piece) => (piece.clone(), None),
+            Kind::Epilogue { main, inputs, product, piece } => (piece.clone(), Some((main.clone(), inputs.clone(), *product))),
+            Kind::Plain(node) => (Piece::identity(value), Some((node.op.clone(), node.inputs.clone(), value))),
+        };
+        let (after, own_kernel) = match &second_item.kind {
+            Kind::Pointwise(piece) => (piece.clone(), None),
+            Kind::Epilogue { main, inputs, product, piece } => (piece.clone(), Some((main.clone(), inputs.clone(), *product))),
+            Kind::Plain(_) => return false,
+        };
+        // What the second one's kernel reads has to be there before the kernel, not after it.
+        let feeds_kernel = own_kernel.as_ref().is_some_and(|(_, inputs, _)| first_item.outputs().iter().any(|y| inputs.contains(y)));
+        if (kernel.is_some() && own_kernel.is_some())
+            || feeds_kernel
+            || !self.same_size(value, &after)
+            || self.something_between(maker, view, second)
+        {
+            return false;
+        }
+        let piece = before.then(&after, |y| self.wanted[y] || self.readers[y].iter().any(|&r| r != second));
+        let kernel = kernel.or(own_kernel);
+        let kind = match kernel {
+            Some((main, inputs, product)) => Kind::Epilogue { main, inputs, product, piece },
+            None => Kind::Pointwise(piece),
+        };
+        let site = match &kind {
+            Kind::Epilogue { .. } if matches!(second_item.kind, Kind::Pointwise(_)) => first_item.site.clone(),
+            _ => second_item.site.clone(),
+        };
+        let item = Item { place: second_item.place, site, kind };
+        if !self.fits(&item) {
+            return false;
+        }
+        self.take(maker);
+        view.map(|view| self.take(view));
+        self.take(second);
+        self.items[second] = Some(item);
+        self.link(second);
+        true
+    }
+
+    /// Who makes what item `first` gives: itself, or through a view the kernel that nobody else reads. `None` where nothing can be joined.
+    fn maker(&self, first: usize) -> Option<(usize, Option<usize>)> {
+        let item = self.item(first);
+        let Kind::Plain(node) = &item.kind else { return Some((first, None)) };
+        if !node.op.is_view() {
+            return node.op.takes_epilogue().then_some((first, None));
+        }
+        let base = node.inputs[0];
+        let maker = self.producer[base].filter(|_| self.readers[base].len() == 1 && !self.wanted[base])?;
+        match &self.item(maker).kind {
+            Kind::Plain(node) if node.op.takes_epilogue() => Some((maker, Some(first))),
+            _ => None,
+        }
+    }
+
+    /// Whether the expression runs once for each element of the value. Numbers have any size.
+    fn same_size(&self, value: usize, piece: &Piece) -> bool {
+        let y = piece.outputs().next().expect("an expression has an output");
+        self.graph.values[value].shape == self.graph.values[y].shape
+    }
+
+    /// Whether anything that reads what `first` makes must run before `second`, other than `second` itself.
+    fn something_between(&self, first: usize, view: Option<usize>, second: usize) -> bool {
+        let mut seen: HashSet<usize> = HashSet::new();
+        let start = self.item(view.unwrap_or(first)).outputs();
+        let mut open: Vec<usize> = start.iter().flat_map(|&y| self.readers[y].iter().copied()).filter(|&r| r != second).collect();
+        while let Some(at) = open.pop() {
+            if at == second || seen.len() > MOST_VISITS {
+                return true;
+            }
+            if seen.insert(at) {
+                open.extend(self.item(at).outputs().iter().flat_map(|&y| self.readers[y].iter().copied()));
+            }
+        }
+        false
+    }
+
+    /// Whether one dispatch can bind it, and the types of its outputs are those that were recorded.
+    fn fits(&self, item: &Item) -> bool {
+        let (Kind::Pointwise(piece) | Kind::Epilogue { piece, .. }) = &item.kind else { return false };
+        let (inputs, outputs) = (item.inputs(), item.outputs());
+        // An update of a variable is written where the variable was, so it needs no buffer more.
+        let updates =
+            inputs.iter().filter(|&&x| self.overwritable[x] && outputs.iter().any(|&y| self.graph.values[y] == self.graph.values[x]));
+        if piece.size() > MOST_NODES || inputs.len() + outputs.len() - updates.count().min(outputs.len()) > MOST_BUFFERS {
+            return false;
+        }
+        let node = build(self.graph, item);
+        let specs: Vec<Spec> = node.inputs.iter().map(|&x| self.graph.values[x].clone()).collect();
+        node.op
+            .infer(&specs)
+            .is_ok_and(|made| made.len() == outputs.len() && made.iter().zip(&outputs).all(|(s, &y)| *s == self.graph.values[y]))
+    }
+}
+
+fn as_pointwise(op: &dyn Op) -> Option<&Pointwise> {
+    (op as &dyn Any).downcast_ref()
+}
+
+/// The node that an item has become.
+fn build(graph: &Graph, item: &Item) -> Node {
+    let outputs = item.outputs();
+    let shape = || graph.values[outputs[0]].shape.clone();
+    match &item.kind {
+        Kind::Plain(node) => node.clone(),
+        Kind::Pointwise(piece) => {
+            let (op, inputs) = piece.build(shape());
+            Node { op: Arc::new(op), inputs, outputs, site: item.site.clone() }
+        }
+        Kind::Epilogue { main, inputs, product, piece } => {
+            let (op, read) = piece.build(shape());
+            let place = read.iter().position(|x| x == product).expect("the expression reads the product");
+            let extras = read.iter().copied().filter(|x| x != product);
+            let op = Fused::new(main.clone(), inputs.len(), op, place);
+            Node { op: Arc::new(op), inputs: inputs.iter().copied().chain(extras).collect(), outputs, site: item.site.clone() }
+        }
+    }
+}

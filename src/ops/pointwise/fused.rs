@@ -1,0 +1,165 @@
+//! `Fused`: another operation with an expression that works on its results before they leave the kernel.
+//!
+//! On the CPU the kernel hands over each part of its output while it is in cache; on a GPU the expression stands in the kernel's `put`. So a
+//! bias, an activation, a mask or an optimizer's update costs no pass over memory of its own.
+
+use super::Pointwise;
+use super::cpu::{Handed, Job};
+use super::gpu::{self, MOST_BUFFERS, Tensors};
+use crate::device::cpu::{Epilogue, Region};
+use crate::error::Result;
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op};
+use crate::shape::{Shape, Spec};
+use crate::tensor::Tensor;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Inputs: those of the main operation, then those of the expression but for the product. Outputs: the expression's.
+pub(crate) struct Fused {
+    main: Arc<dyn Op>,
+    inputs: usize,
+    expression: Pointwise,
+    /// Which input of the expression is the main operation's output.
+    product: usize,
+}
+
+impl fmt::Debug for Fused {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:?}/{} then {:?} of {}", self.main, self.inputs, self.expression, self.product)
+    }
+}
+
+impl Fused {
+    /// `main` takes `inputs` inputs and has one output, whose elements are those of the expression's outputs.
+    pub fn new(main: Arc<dyn Op>, inputs: usize, expression: Pointwise, product: usize) -> Fused {
+        assert!(main.takes_epilogue(), "{}: it hands nothing over", main.name());
+        Fused { main, inputs, expression, product }
+    }
+
+    /// What the main operation gives for these inputs, and the same as the expression sees it: with the shape of its outputs.
+    fn product(&self, inputs: &[Spec], shape: &Shape) -> Result<(Spec, Spec)> {
+        let own = one_spec(self.main.infer(&inputs[..self.inputs])?);
+        let seen = Spec::new(shape.clone(), own.dtype);
+        assert_eq!(own.shape.elements(), shape.elements(), "{}: an expression of another size", self.main.name());
+        Ok((own, seen))
+    }
+
+    /// The expression's inputs in its order, of which `product` is one.
+    fn arrange<T: Clone>(&self, inputs: &[T], product: T) -> Vec<T> {
+        let mut all = inputs[self.inputs..].to_vec();
+        all.insert(self.product, product);
+        all
+    }
+
+    /// The input of the expression that is input `i` of this operation.
+    fn inside(&self, i: usize) -> usize {
+        let extra = i - self.inputs;
+        extra + usize::from(extra >= self.product)
+    }
+
+    /// Bytes of memory of its own that the CPU needs: the product's, where no output can hold it until it is overwritten.
+    pub fn scratch(&self, inputs: &[Spec], outputs: &[Spec], in_place: &[Option<usize>]) -> Option<usize> {
+        let (own, seen) = self.product(inputs, &outputs[0].shape).expect("infer accepted these inputs");
+        home(&seen, outputs, in_place).is_none().then(|| own.bytes())
+    }
+}
+
+fn one_spec(mut specs: Vec<Spec>) -> Spec {
+    assert_eq!(specs.len(), 1);
+    specs.remove(0)
+}
+
+/// The output whose memory can hold the product until the expression's value takes its place.
+fn home(product: &Spec, outputs: &[Spec], in_place: &[Option<usize>]) -> Option<usize> {
+    (0..outputs.len()).find(|&j| in_place[j].is_none() && outputs[j] == *product)
+}
+
+impl Op for Fused {
+    fn name(&self) -> &'static str {
+        self.main.name()
+    }
+
+    fn label(&self) -> String {
+        format!("{} + {}", self.main.name(), self.expression.name())
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        let shape = self.expression.shape.clone().expect("a fused expression states its shape");
+        let (_, seen) = self.product(inputs, &shape)?;
+        self.expression.infer(&self.arrange(inputs, seen))
+    }
+
+    fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
+        unreachable!("{}: operations are fused when a program is compiled, after all gradients were taken", cx.outputs.len())
+    }
+
+    fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
+        let specs: Vec<Spec> = (0..args.input_count()).map(|i| args.input_spec(i).clone()).collect();
+        let out_specs: Vec<Spec> = (0..args.output_count()).map(|j| args.output_spec(j).clone()).collect();
+        let in_place: Vec<Option<usize>> = (0..out_specs.len()).map(|j| args.in_place(j)).collect();
+        let (own, seen) = self.product(&specs, &out_specs[0].shape)?;
+        let outputs: Vec<Region> = (0..out_specs.len()).map(|j| args.take_output(j)).collect();
+        let taken = |i: usize| (0..outputs.len()).find(|&j| in_place[j] == Some(i));
+        let inputs: Vec<Region> = (0..specs.len()).map(|i| taken(i).map_or_else(|| args.input_region(i), |j| outputs[j])).collect();
+        let home = home(&seen, &out_specs, &in_place);
+        let memory = home.map(|j| outputs[j]).or(args.scratch()).expect("the planner gave memory for the product");
+        let handed = Handed { input: self.product, output: home };
+        let job = Job::new(&self.expression, &self.arrange(&inputs, Region { ptr: memory.ptr, spec: &seen }), &outputs, Some(handed));
+        let done = AtomicUsize::new(0);
+        let apply = |start: usize, part: &mut [u8]| {
+            done.fetch_add(part.len(), Ordering::Relaxed);
+            job.part(start, part);
+        };
+        let product = [Region { ptr: memory.ptr, spec: &own }];
+        // SAFETY: the regions are this operation's own, of which the caller promised the same; the product's is an output's or the scratch,
+        // which nothing else reads or writes but the parts that the kernel hands over, when it no longer uses them. Outputs that took an
+        // input over took one of the expression, which the main kernel does not read.
+        let mut main = unsafe { CpuArgs::new(&inputs[..self.inputs], &product, &[None]) }.with_epilogue(Epilogue(Some(&apply)));
+        self.main.cpu(&mut main)?;
+        let done = done.into_inner();
+        assert_eq!(done, own.bytes(), "{}: it handed over another number of bytes than it has", self.main.name());
+        Ok(())
+    }
+
+    fn gpu(&self, launch: &mut Launch) -> Result<()> {
+        launch.no_f64(self.name())?;
+        let specs: Vec<Spec> = (0..launch.input_count()).map(|i| launch.input(i).clone()).collect();
+        let (own, seen) = self.product(&specs, launch.output_shape(0))?;
+        let own = [own];
+        let mut main = Launch::new(&specs[..self.inputs], &own, &[None], launch.adapter());
+        self.main.gpu(&mut main)?;
+        let (dispatches, scratch) = main.finish();
+        let scratch: Vec<Buffer> = scratch.into_iter().map(|bytes| launch.scratch(bytes / 4)).collect();
+        let given: Vec<(Buffer, &Spec)> = (0..specs.len()).map(|i| (Buffer::Input(i), launch.input(i))).collect();
+        let in_place = (0..launch.output_count()).map(|j| launch.in_place(j).map(|i| self.inside(i))).collect();
+        let outputs = (0..launch.output_count()).map(|j| launch.output(j)).collect();
+        let most = dispatches.iter().filter(|d| d.buffers.contains(&Buffer::Output(0))).map(|d| d.buffers.len()).max().unwrap_or(0);
+        let mut tensors = Tensors { inputs: self.arrange(&given, (Buffer::Output(0), &seen)), outputs, in_place };
+        // The kernel no longer binds its output, nor the expression the product.
+        let apart = most + tensors.buffers() > MOST_BUFFERS + 2;
+        if apart {
+            tensors.inputs[self.product].0 = launch.scratch(own[0].shape.elements());
+        }
+        for mut dispatch in dispatches {
+            let last = dispatch.buffers.contains(&Buffer::Output(0));
+            for buffer in &mut dispatch.buffers {
+                match *buffer {
+                    Buffer::Output(_) if apart => *buffer = tensors.inputs[self.product].0,
+                    Buffer::Scratch(k) => *buffer = scratch[k],
+                    _ => {}
+                }
+            }
+            if last && !apart {
+                dispatch = gpu::attach(&self.expression, &tensors, self.product, dispatch)?;
+            }
+            launch.push(dispatch);
+        }
+        if apart { gpu::alone(&self.expression, &tensors, launch) } else { Ok(()) }
+    }
+
+    fn may_overwrite(&self, inputs: &[Spec], output: usize) -> Vec<usize> {
+        let Ok(outputs) = self.infer(inputs) else { return Vec::new() };
+        (self.inputs..inputs.len()).filter(|&i| inputs[i] == outputs[output]).collect()
+    }
+}

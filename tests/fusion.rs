@@ -1,0 +1,204 @@
+//! Programs with their operations fused against the same programs with each operation apart: the same bits on the CPU, and on a GPU the same
+//! numbers but for what its compiler rounds otherwise; and fewer kernels.
+
+#[path = "replay/models.rs"]
+mod models;
+
+use gradus::layers::{Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D};
+use gradus::models::Sequential;
+use gradus::ops::conv2d::Conv2dParams;
+use gradus::ops::pointwise::{map, map1};
+use gradus::optimizers::{Adam, Optimizer};
+use gradus::testing::{close, same_bits, without_fusion};
+use gradus::{DType, Device, Function, GradientTape, Result, Tensor, Variable};
+use models::{batch, devices, small, step, waves};
+
+/// Whether this process fuses at all.
+fn fusing() -> bool {
+    std::env::var_os("GRADUS_FUSE").is_none_or(|value| value != "0")
+}
+
+struct Outcome {
+    values: Vec<Vec<f64>>,
+    steps: Vec<String>,
+}
+
+fn outcome(args: &[&Tensor], f: &dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>) -> Result<Outcome> {
+    let function = Function::new("both ways", |args: &[Tensor]| f(args));
+    let outputs = function.call(args)?;
+    let read = |t: &Tensor| match t.dtype() {
+        DType::U32 => Ok(t.to_vec::<u32>()?.into_iter().map(f64::from).collect()),
+        _ => Ok(t.to_vec::<f32>()?.into_iter().map(f64::from).collect()),
+    };
+    Ok(Outcome { values: outputs.iter().map(read).collect::<Result<_>>()?, steps: function.programs()[0].steps().collect() })
+}
+
+/// Runs `f` both ways on every device, and compares. `kernels`: how many the fused program has on the CPU.
+fn both_ways(what: &str, shapes: &[&[usize]], kernels: usize, f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>) -> Result<()> {
+    for device in devices(what) {
+        let make = |(i, shape): (usize, &&[usize])| Tensor::new(&device, *shape, &waves(i * 7 + shape.iter().product::<usize>())[i * 7..]);
+        let args = shapes.iter().enumerate().map(make).collect::<Result<Vec<_>>>()?;
+        let args: Vec<&Tensor> = args.iter().collect();
+        let (fused, apart) = (outcome(&args, &f)?, without_fusion(|| outcome(&args, &f))?);
+        assert_eq!(fused.values.len(), apart.values.len(), "{what}");
+        for (fused, apart) in fused.values.iter().zip(&apart.values) {
+            let same = if device == Device::cpu() { same_bits(fused, apart) } else { close(fused, apart, 1e-6, 2e-6) };
+            same.unwrap_or_else(|difference| panic!("{what} on {device}: {difference}"));
+        }
+        if fusing() && device == Device::cpu() {
+            assert_eq!(fused.steps.len(), kernels, "{what}: {:#?}", fused.steps);
+            assert!(apart.steps.len() > kernels, "{what}: nothing was fused");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_chain_is_one_kernel() -> Result<()> {
+    both_ways("a chain", &[&[5, 7], &[7]], 1, |x| Ok(vec![x[0].mul(&x[1])?.tanh()?.add(&x[0])?.square()?]))
+}
+
+#[test]
+fn what_is_read_elsewhere_stays_an_output() -> Result<()> {
+    both_ways("a value returned from the middle", &[&[4, 6]], 1, |x| {
+        let middle = x[0].exp()?;
+        Ok(vec![middle.clone(), middle.mul(&x[0])?])
+    })?;
+    // The softmax-like sum needs the exponentials before they are divided: three kernels, whatever is joined.
+    both_ways("a sum in between", &[&[4, 6]], 3, |x| {
+        let e = x[0].exp()?;
+        let sum = e.sum(&[1], true)?;
+        Ok(vec![e.mul(&x[0])?, e.div(&sum)?])
+    })
+}
+
+#[test]
+fn products_and_convolutions_end_in_what_follows() -> Result<()> {
+    both_ways("matmul, bias, relu", &[&[9, 20], &[20, 10], &[10]], 1, |x| Ok(vec![x[0].matmul(&x[1])?.add(&x[2])?.relu()?]))?;
+    both_ways("matmul cut along k", &[&[6, 5000], &[5000, 12], &[12]], 1, |x| Ok(vec![x[0].matmul(&x[1])?.add(&x[2])?.relu()?]))?;
+    both_ways("matmul cut in blocks", &[&[300, 70], &[70, 411], &[300, 411]], 1, |x| Ok(vec![x[0].matmul(&x[1])?.mul(&x[2])?]))?;
+    both_ways("a product seen as images", &[&[4, 6], &[6, 32], &[4, 4, 2, 4]], 1, |x| {
+        Ok(vec![x[0].matmul(&x[1])?.reshape([4, 4, 2, 4])?.mul(&x[2])?])
+    })?;
+    for (cin, cout) in [(1, 3), (4, 8), (3, 16)] {
+        let (x, k, b) = ([2, 7, 6, cin], [3, 3, cin, cout], [cout]);
+        both_ways(&format!("conv2d {cin} to {cout}"), &[&x, &k, &b], 1, |x| {
+            Ok(vec![x[0].conv2d(&x[1], Conv2dParams::default())?.add(&x[2])?.relu()?])
+        })?;
+    }
+    both_ways("a residual", &[&[2, 6, 6, 4], &[1, 1, 4, 4]], 1, |x| {
+        Ok(vec![x[0].conv2d(&x[1], Conv2dParams::default())?.add(&x[0])?.relu()?])
+    })
+}
+
+#[test]
+fn two_kernels_never_become_one() -> Result<()> {
+    both_ways("two products added", &[&[5, 8], &[8, 6], &[5, 8], &[8, 6]], 2, |x| {
+        Ok(vec![x[0].matmul(&x[1])?.add(&x[2].matmul(&x[3])?)?.relu()?])
+    })?;
+    // What the kernel reads cannot be computed after it, though the expression reads it too.
+    both_ways("a product of what is added to it", &[&[5, 5]], 2, |x| {
+        let a = x[0].tanh()?;
+        Ok(vec![a.matmul(&a)?.add(&a)?.square()?])
+    })
+}
+
+#[test]
+fn sums_of_every_type_end_in_what_follows() -> Result<()> {
+    both_ways("a mean and its root", &[&[6, 40]], 1, |x| Ok(vec![x[0].mean(&[1], false)?.square()?]))?;
+    both_ways("a count", &[&[3, 500]], 2, |x| {
+        let counted = x[0].gt(&x[0].mul_scalar(0.0)?)?.sum(&[1], false)?;
+        Ok(vec![counted.cast(DType::F32)?.mul_scalar(0.5)?, counted])
+    })
+}
+
+#[test]
+fn too_many_tensors_for_one_dispatch() -> Result<()> {
+    let shapes: Vec<&[usize]> = vec![&[4, 6]; 9];
+    both_ways("a sum of nine", &shapes, 2, |x| Ok(vec![x.iter().skip(1).try_fold(x[0].clone(), |sum, t| sum.add(t))?]))?;
+    both_ways("four outputs of a product", &[&[4, 5], &[5, 6], &[4, 6], &[6]], 1, |x| {
+        let y = x[0].matmul(&x[1])?;
+        map(&[&y, &x[2], &x[3]], |e| vec![&e[0] + &e[1], &e[0] * &e[2], e[0].relu(), e[0].tanh()])
+    })
+}
+
+#[test]
+fn an_update_is_written_where_the_variable_was() -> Result<()> {
+    for device in devices("an update in a product") {
+        let run = || -> Result<(Vec<f32>, usize)> {
+            let weight = Variable::new("weight", &Tensor::new(&device, [6, 4], &waves(24))?)?;
+            let (x, dy) = (Tensor::new(&device, [3, 6], &waves(18))?, Tensor::new(&device, [3, 4], &waves(12))?);
+            let update = Function::new("update", |args: &[Tensor]| {
+                let gradient = args[0].matmul_with(&args[1], true, false)?;
+                weight.assign(&map1(&[&weight.value()?, &gradient], |e| &e[0] - &e[1] * 0.1)?)?;
+                Ok(Vec::new())
+            });
+            for _ in 0..3 {
+                update.call(&[&x, &dy])?;
+            }
+            let before = device.stats().allocations;
+            update.call(&[&x, &dy])?;
+            assert_eq!(device.stats().allocations, before, "an update took new memory on {device}");
+            Ok((weight.value()?.to_vec()?, update.programs()[0].dispatches()))
+        };
+        let ((fused, kernels), (apart, more)) = (run()?, without_fusion(run)?);
+        assert!(!fusing() || kernels < more, "{kernels} kernels against {more}");
+        let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+        close(&wide(&fused), &wide(&apart), 1e-6, 1e-6).unwrap_or_else(|difference| panic!("{device}: {difference}"));
+    }
+    Ok(())
+}
+
+/// Losses of a few steps, the weights after them, and the kernels of a step.
+fn trained(model: &Sequential, clipped: bool, device: &Device, steps: usize) -> Result<(Vec<f64>, usize)> {
+    let mut adam = Adam::new(0.01);
+    if clipped {
+        adam = adam.global_clipnorm(0.1);
+    }
+    adam.build(&model.trainable_variables())?;
+    let function = Function::new("step", |args: &[Tensor]| step(model, &adam, args));
+    let mut numbers = Vec::new();
+    for number in 0..steps {
+        let (x, y) = batch(device, number, 4)?;
+        numbers.push(function.call(&[&x, &y])?.remove(0).item()?);
+    }
+    for variable in model.trainable_variables() {
+        numbers.extend(variable.value()?.to_vec::<f32>()?.into_iter().map(f64::from));
+    }
+    Ok((numbers, function.programs()[0].steps().count()))
+}
+
+fn normalized(device: &Device) -> Result<Sequential> {
+    let model = Sequential::new().add(Conv2D::new(4, 3).activation("swish")).add(BatchNormalization::new()).add(MaxPooling2D::new(2));
+    let model = model.add(Flatten::new()).add(Dense::new(8).activation("gelu")).add(Dropout::new(0.2)).add(Dense::new(models::CLASSES));
+    let mut model = model.add(Activation::new("softmax")).on_device(device).seed(3);
+    model.build([6, 6, 1])?;
+    Ok(model)
+}
+
+#[test]
+fn whole_trainings_agree() -> Result<()> {
+    for device in devices("trainings both ways") {
+        for clipped in [false, true] {
+            for make in [|d: &Device| small(d, 1), normalized] {
+                let (fused, kernels) = trained(&make(&device)?, clipped, &device, 6)?;
+                let (apart, more) = without_fusion(|| trained(&make(&device)?, clipped, &device, 6))?;
+                assert!(!fusing() || kernels + 8 < more, "{kernels} kernels against {more}");
+                let same = if device == Device::cpu() { same_bits(&fused, &apart) } else { close(&fused, &apart, 1e-5, 1e-4) };
+                same.unwrap_or_else(|difference| panic!("clipped: {clipped}, on {device}: {difference}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_gradient_that_is_returned_is_the_same() -> Result<()> {
+    both_ways("a gradient and its use", &[&[5, 6], &[6, 4], &[5, 4]], 3, |x| {
+        let tape = GradientTape::new();
+        tape.watch(&x[1]);
+        let loss = x[0].matmul(&x[1])?.sub(&x[2])?.square()?.mean_all()?;
+        let gradient = tape.gradient(&loss, [&x[1]])?.get(0)?.clone();
+        Ok(vec![loss, x[1].sub(&gradient.mul_scalar(0.1)?)?, gradient])
+    })
+}
