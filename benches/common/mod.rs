@@ -1,0 +1,54 @@
+//! What the benches share: the networks, their kernels and what these must cost, jobs that run in a process of their own, tables and plots.
+
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
+pub mod bars;
+pub mod job;
+pub mod kernel;
+pub mod line;
+pub mod look;
+pub mod network;
+pub mod peaks;
+pub mod peer;
+pub mod plot;
+pub mod table;
+pub mod turns;
+
+use anyhow::{Context, Result};
+use gradus::Device;
+
+/// The device of this name; `gpu` is the first hardware adapter or the one that `GRADUS_DEVICE` names.
+pub fn device(name: &str) -> Result<Device> {
+    Ok(if name.eq_ignore_ascii_case("gpu") { Device::gpu()? } else { Device::named(name)? })
+}
+
+/// Whether it is a CPU that plays a GPU: there a step takes seconds, and fewer of them tell as much.
+pub fn is_software(device: &Device) -> bool {
+    matches!(device, Device::Gpu(gpu) if gpu.traits().software)
+}
+
+/// The middle of some numbers, the upper one of two.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// To three digits behind the point: no clock here knows more.
+pub fn round(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+/// A whole number of at least 1, from the command line.
+pub fn at_least_one(parser: &mut lexopt::Parser, option: &str) -> Result<usize> {
+    let value: usize = lexopt::ValueExt::parse(&parser.value()?).with_context(|| option.to_string())?;
+    anyhow::ensure!(value > 0, "{option} must be at least 1");
+    Ok(value)
+}
+
+/// Memory of this process in MB: what it has (`VmRSS`) or what it had at its highest (`VmHWM`), where the system says so.
+pub fn memory_mb(field: &str) -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with(field))?;
+    Some(round(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0))
+}
