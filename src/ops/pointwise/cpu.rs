@@ -128,6 +128,26 @@ thread_local! {
     static DOUBLE: RefCell<Registers<f64>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new() }) };
 }
 
+/// The blocks of a task: compiled once for each vector extension, and chosen by what the processor has. Only what is inlined into `call` is,
+/// which a closure is not.
+struct Blocks<'j, 'a, T> {
+    job: &'j Job<'a>,
+    registers: &'j mut Registers<T>,
+    range: Range<usize>,
+    handed: Option<Base>,
+}
+
+impl<T: Real> pulp::NullaryFnOnce for Blocks<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for start in self.range.clone().step_by(BLOCK) {
+            self.job.block(self.registers, start, BLOCK.min(self.range.end - start), self.handed);
+        }
+    }
+}
+
 impl<'a> Job<'a> {
     /// Inputs that an output took over are given as that output's memory.
     pub fn new(op: &'a Pointwise, inputs: &[Region], outputs: &[Region], handed: Option<Handed>) -> Job<'a> {
@@ -164,16 +184,8 @@ impl<'a> Job<'a> {
                 registers.floats.resize(count, [T::zero(); BLOCK]);
                 registers.words.resize(count, [0; BLOCK]);
             }
-            // The loops below are compiled once for each vector extension and chosen by what the processor has. Only what is inlined here is.
             self.constants(registers, BLOCK.min(range.len()));
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for start in range.clone().step_by(BLOCK) {
-                        self.block(registers, start, BLOCK.min(range.end - start), handed);
-                    }
-                },
-            );
+            pulp::Arch::new().dispatch(Blocks { job: self, registers, range: range.clone(), handed });
         };
         if T::DTYPE == DType::F32 {
             SINGLE.with_borrow_mut(|r| work(same_type(r)));
@@ -239,9 +251,8 @@ impl<'a> Job<'a> {
                     let condition = &registers.words[at[c]];
                     let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to);
                     for (((c, a), b), y) in condition.iter().zip(x1).zip(x2).zip(y) {
-                        // Both are read whichever is taken: a branch for each element would keep the loop from becoming vectors.
-                        let (yes, no) = (*a, *b);
-                        *y = if *c != 0 { yes } else { no };
+                        // A branch for each element would keep the loop from becoming vectors.
+                        *y = std::hint::select_unpredictable(*c != 0, *a, *b);
                     }
                 }
                 Node::Select(c, a, b) => {
