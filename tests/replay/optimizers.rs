@@ -8,6 +8,7 @@ use gradus::optimizers::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, LearningRate, Lion, LossScaleOptimizer, MultiOptimizer, Muon, Nadam,
     Optimizer, RMSprop, SGD, ScheduleFreeAdamW,
 };
+use gradus::testing::without_fusion;
 use gradus::{DType, Device, Function, Result, Tensor, Variable};
 use std::cell::RefCell;
 
@@ -114,8 +115,12 @@ fn compared(device: &Device, rate: usize, options: &str) -> Result<()> {
     let rate = make.unwrap_or(|| 0.01.into());
     for ((name, eager), (_, replayed)) in optimizers(rate, options).into_iter().zip(optimizers(rate, options)) {
         let what = format!("{name} at {rate_name} with {options} on {device}");
-        let eager = trained(device, name, eager, make.is_none(), false).unwrap_or_else(|e| panic!("{what}: {e}"));
-        let replayed = trained(device, name, replayed, make.is_none(), true).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let run = |optimizer, replay| {
+            let trained = || trained(device, name, optimizer, make.is_none(), replay).unwrap_or_else(|e| panic!("{what}: {e}"));
+            // Eager and replayed programs are fused differently, and a GPU's compiler rounds differently what it sees in one kernel.
+            if *device == Device::cpu() { trained() } else { without_fusion(trained) }
+        };
+        let (eager, replayed) = (run(eager, false), run(replayed, true));
         let start: Vec<u32> = waves(12).into_iter().map(f32::to_bits).collect();
         assert_ne!(eager[0], start, "{what}: nothing moved");
         let finite = eager[..2].iter().flatten().all(|bits| f32::from_bits(*bits).is_finite());
