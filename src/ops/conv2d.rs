@@ -8,6 +8,7 @@
 use super::columns::Geometry;
 use super::conv2d_dw::Conv2dDw;
 use super::conv2d_dx::Conv2dDx;
+use super::gemm::{Product, Windows, constants};
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
 use crate::error::Result;
@@ -95,10 +96,15 @@ fn forward<T: Real>(g: &Geometry, x: &[T], kernel: &[T], y: &mut [T], then: Epil
     });
 }
 
-/// Adds the dispatch of `shaders/conv2d.wgsl` or `conv2d_vec4.wgsl`. With `up` above one, the kernel slides over the images with `up - 1`
+/// Adds the dispatches of a convolution into output 0, which is the last of the buffers. With `up` above one, the kernel slides over the images with `up - 1`
 /// zeros put between their pixels: the input gradient of a convolution with strides.
 pub(super) fn convolve(launch: &mut Launch, name: &'static str, g: &Geometry, up: [usize; 2], buffers: [Buffer; 3]) {
     let pixels = g.images * g.rows.output * g.columns.output;
+    let windows = Some(Windows { geometry: g, up });
+    let product = Product { name, size: [pixels, g.cout, g.depth()], batch: 1, steps: [0, 0], turned: [false, false], windows };
+    if product.fits_lanes(launch) {
+        return product.launch_lanes(launch, [buffers[0], buffers[1]]);
+    }
     let size = if launch.adapter().software { 8 } else { 64 };
     let padded = g.rows.padded() || g.columns.padded() || up != [1, 1];
     let source = match in_fours(g) {
@@ -113,26 +119,6 @@ pub(super) fn convolve(launch: &mut Launch, name: &'static str, g: &Geometry, up
 /// Whether channels can be read four at a time.
 pub(super) fn in_fours(g: &Geometry) -> bool {
     g.cin > 0 && g.cin.is_multiple_of(4) && g.cout.is_multiple_of(4)
-}
-
-/// The constants that the convolution shaders share.
-pub(super) fn constants(g: &Geometry) -> [(&'static str, usize); 14] {
-    [
-        ("H", g.rows.input),
-        ("W", g.columns.input),
-        ("CIN", g.cin),
-        ("OH", g.rows.output),
-        ("OW", g.columns.output),
-        ("COUT", g.cout),
-        ("KH", g.rows.window),
-        ("KW", g.columns.window),
-        ("SY", g.rows.stride),
-        ("SX", g.columns.stride),
-        ("DY", g.rows.dilation),
-        ("DX", g.columns.dilation),
-        ("FRONT_Y", g.rows.front),
-        ("FRONT_X", g.columns.front),
-    ]
 }
 
 #[cfg(test)]
@@ -183,6 +169,7 @@ mod tests {
         check(&format!("conv2d {x:?} {kernel:?} {p:?}"), &[float(x), float(kernel)], |t| t[0].conv2d(&t[1], p))
             .reference(|v| naive(&v[0], x, &v[1], kernel, p))
             .terms(kernel[0] * kernel[1] * kernel[2].max(kernel[3]))
+            .with_hardware_kernels()
             .run();
     }
 
@@ -199,6 +186,10 @@ mod tests {
         run([1, 7, 6, 4], [3, 3, 4, 4], params([2, 2], Same, [1, 1]));
         run([1, 9, 8, 5], [3, 3, 5, 7], params([1, 1], Same, [2, 1]));
         run([2, 9, 8, 1], [3, 3, 1, 9], params([2, 1], Valid, [2, 3]));
+        // More than one tile of pixels and of channels, either way.
+        run([2, 7, 8, 12], [3, 2, 12, 36], params([1, 1], Valid, [1, 1]));
+        run([2, 7, 8, 36], [2, 3, 36, 12], params([2, 1], Same, [1, 2]));
+        run([2, 6, 5, 5], [2, 3, 5, 40], params([1, 2], Same, [1, 1]));
     }
 
     #[test]

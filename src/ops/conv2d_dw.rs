@@ -5,8 +5,9 @@
 //! The sum over all pixels of the batch is cut into parts whose number depends on the shapes alone; the parts are added in order.
 
 use super::columns::{Conv2dParams, Geometry, add};
-use super::conv2d::{Conv2d, constants, in_fours};
+use super::conv2d::{Conv2d, in_fours};
 use super::conv2d_dx::Conv2dDx;
+use super::gemm::{Product, Windows, constants, sum_planes};
 use super::window::expect_shape;
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
@@ -73,6 +74,13 @@ impl Op for Conv2dDw {
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
         let g = self.geometry(launch.input(0), launch.input(1))?;
+        let windows = Some(Windows { geometry: &g, up: [1, 1] });
+        let size = [g.depth(), g.cout, g.images * g.rows.output * g.columns.output];
+        let product = Product { name: self.name(), size, batch: 1, steps: [0, 0], turned: [true, false], windows };
+        if product.fits_lanes(launch) {
+            product.launch_lanes(launch, [Buffer::Input(0), Buffer::Input(1)]);
+            return Ok(());
+        }
         let threads = g.depth().div_ceil(TILE[0]) * g.cout.div_ceil(TILE[1]);
         let rows = g.images * g.rows.output;
         let (elements, software) = (g.kernel_shape().elements(), launch.adapter().software);
@@ -96,13 +104,6 @@ impl Op for Conv2dDw {
     fn takes_epilogue(&self) -> bool {
         true
     }
-}
-
-/// Adds the dispatch that adds up the parts of a kernel gradient, `planes` of `elements` each, in order.
-pub(super) fn sum_planes(launch: &mut Launch, parts: Buffer, elements: usize, planes: usize) {
-    let size = if launch.adapter().software { 8 } else { 64 };
-    let shader = Shader::new("conv2d_dw_sum", include_str!("../../shaders/conv2d_dw_sum.wgsl")).set("SIZE", size);
-    launch.threads(shader, &[parts, Buffer::Output(0)], &[elements as u32, planes as u32], elements, size as u32);
 }
 
 /// Rows and columns of the gradient that one GPU thread sums.

@@ -6,9 +6,10 @@
 //! every row is summed by itself first, so that rounding errors stay small.
 
 use super::columns::{Conv2dParams, add};
-use super::conv2d_dw::{planes, sum_planes};
+use super::conv2d_dw::planes;
 use super::depthwise_conv2d::{DepthwiseConv2d, add_product, each_pair, slide, specialise};
 use super::depthwise_conv2d_dx::DepthwiseConv2dDx;
+use super::gemm::sum_planes;
 use super::window::{Pooled, expect_shape};
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::with_scratch;

@@ -2,6 +2,7 @@
 //!
 //! With `y = a·b`, `∂a = ∂y·bᵀ` and `∂b = aᵀ·∂y`: products again, so nothing is ever transposed in memory.
 
+use super::gemm::{Product, Sections, sum_planes};
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::{Matrix, gemm, gemm_parallel};
 use crate::error::{Error, Result};
@@ -121,18 +122,22 @@ impl Op for Matmul {
         let (a, b, y) = (launch.input_shape(0), launch.input_shape(1), launch.output_shape(0));
         let [m, n, k] = self.size(a, b)?;
         let (count, a_step, b_step) = self.batch(a, b, y);
+        let turned = [self.transpose_a, self.transpose_b];
+        let product = Product { name: "matmul", size: [m, n, k], batch: count, steps: [a_step, b_step], turned, windows: None };
+        if product.fits_lanes(launch) {
+            product.launch_lanes(launch, [Buffer::Input(0), Buffer::Input(1)]);
+            return Ok(());
+        }
         let grid = Grid::of([m, n, k], count, launch.adapter().software);
-        let products = count * grid.sections;
-        let to = if grid.sections == 1 { Buffer::Output(0) } else { launch.scratch(products * m * n) };
-        let params = [m, n, k, grid.section, grid.tiles_n, grid.tiles_m, count, grid.sections, a_step, b_step].map(|v| v as u32);
+        let Sections { count: sections, length } = grid.sections;
+        let to = if sections == 1 { Buffer::Output(0) } else { launch.scratch(count * sections * m * n) };
+        let params = [m, n, k, length, grid.tiles_n, grid.tiles_m, count, sections, a_step, b_step].map(|v| v as u32);
         let (wide, high) = (grid.wide, grid.high);
         let shader = self.shader([m, n, k]).set_all(&[("WIDE", wide), ("HIGH", high)]);
-        let threads = products * grid.tiles_m * grid.tiles_n * wide * high;
+        let threads = count * sections * grid.tiles_m * grid.tiles_n * wide * high;
         launch.threads(shader, &[Buffer::Input(0), Buffer::Input(1), to], &params, threads, (wide * high) as u32);
-        if grid.sections > 1 {
-            let sum = Shader::new("matmul_sum", include_str!("../../shaders/matmul_sum.wgsl"));
-            let params = [count * m * n, grid.sections].map(|v| v as u32);
-            launch.threads(sum, &[to, Buffer::Output(0)], &params, count * m * n, 64);
+        if sections > 1 {
+            sum_planes(launch, to, count * m * n, sections);
         }
         Ok(())
     }
@@ -210,8 +215,7 @@ struct Grid {
     high: usize,
     tiles_m: usize,
     tiles_n: usize,
-    sections: usize,
-    section: usize,
+    sections: Sections,
 }
 
 impl Grid {
@@ -221,9 +225,7 @@ impl Grid {
         let (wide, high, enough) = if software { (8, 1, 1 << 9) } else { (8, 8, 1 << 14) };
         let (tiles_m, tiles_n) = (m.div_ceil(8 * high), n.div_ceil(8 * wide));
         let threads = m.div_ceil(8) * n.div_ceil(8) * batch;
-        let wanted = (enough / threads.max(1)).min(k / DEPTH).max(1);
-        let section = k.div_ceil(wanted).next_multiple_of(4).max(4);
-        Grid { wide, high, tiles_m, tiles_n, sections: k.div_ceil(section).max(1), section }
+        Grid { wide, high, tiles_m, tiles_n, sections: Sections::of(k, enough / threads.max(1), DEPTH) }
     }
 }
 
@@ -253,6 +255,7 @@ mod tests {
                 check(&format!("{m}x{n}x{k} {ta} {tb}"), &[float(a), float(b)], move |x| x[0].matmul_with(&x[1], ta, tb))
                     .reference(move |x| naive([m, n, k], &x[0], &x[1], ta, tb))
                     .terms(k.max(1))
+                    .with_hardware_kernels()
                     .run();
             }
         }
@@ -268,6 +271,11 @@ mod tests {
         check("same", &[float([9, 2, 3]), float([9, 3, 4])], |x| x[0].matmul(&x[1]))
             .reference(move |x| each([2, 4, 3], &x[0], &x[1], &same))
             .terms(3)
+            .run();
+        check("tiles", &[float([2, 33, 8]), float([2, 8, 44])], |x| x[0].matmul(&x[1]))
+            .reference(move |x| each([33, 44, 8], &x[0], &x[1], &[(0, 0), (1, 1)]))
+            .terms(44)
+            .with_hardware_kernels()
             .run();
         let one_b: Vec<(usize, usize)> = (0..4).map(|i| (i, 0)).collect();
         check("one second", &[float([2, 2, 2, 3]), float([3, 4])], |x| x[0].matmul(&x[1]))
@@ -289,13 +297,14 @@ mod tests {
     #[test]
     fn large_products_are_cut_and_still_right() {
         // Sections of k, several tiles with odd ends, and both.
-        for [m, n, k] in [[3, 5, 5000], [70, 131, 33], [130, 70, 1027], [68, 132, 1028]] {
+        for [m, n, k] in [[3, 5, 5000], [70, 131, 33], [130, 70, 1027], [68, 132, 1028], [36, 40, 37], [45, 96, 260]] {
             for (ta, tb) in [(false, false), (false, true), (true, false)] {
                 let (a, b) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
                 check(&format!("{m}x{n}x{k} {ta} {tb}"), &[float(a), float(b)], move |x| x[0].matmul_with(&x[1], ta, tb))
                     .reference(move |x| naive([m, n, k], &x[0], &x[1], ta, tb))
                     .terms(k)
                     .not_differentiable()
+                    .with_hardware_kernels()
                     .run();
             }
         }
@@ -305,12 +314,12 @@ mod tests {
     fn a_grid_covers_its_product_once() {
         for size @ [_, _, k] in [[1, 1, 1], [128, 128, 36_864], [8, 8, 129], [5000, 64, 288], [128, 10, 128], [7, 7, 0]] {
             for software in [false, true] {
-                let grid = Grid::of(size, 1, software);
-                assert!(grid.section.is_multiple_of(4) && grid.sections * grid.section >= k, "{size:?}");
-                assert!(grid.sections == 1 || (grid.sections - 1) * grid.section < k, "{size:?}: an empty section");
+                let Sections { count, length } = Grid::of(size, 1, software).sections;
+                assert!(length.is_multiple_of(4) && count * length >= k, "{size:?}");
+                assert!(count == 1 || (count - 1) * length < k, "{size:?}: an empty section");
             }
         }
-        assert!(Grid::of([128, 128, 36_864], 1, false).sections > 16);
+        assert!(Grid::of([128, 128, 36_864], 1, false).sections.count > 16);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod depthwise_conv2d_dw;
 mod depthwise_conv2d_dx;
 mod flip;
 pub mod gather;
+mod gemm;
 mod grouped_conv2d;
 pub mod matmul;
 pub mod max_pool2d;

@@ -17,14 +17,7 @@ static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 /// If there is none and `GRADUS_REQUIRE_GPU` is set.
 pub fn gpu(what: &str) -> Option<Device> {
     static GPU: OnceLock<Option<Device>> = OnceLock::new();
-    let found = GPU.get_or_init(|| {
-        let wanted = std::env::var("GRADUS_DEVICE").unwrap_or_default().to_lowercase();
-        let all = adapters();
-        let adapter =
-            if wanted == "cpu" { None } else { all.iter().find(|a| wanted == "gpu" || a.to_string().to_lowercase().contains(&wanted)) };
-        let options = GpuOptions { default_limits: true, checked_shaders: true };
-        adapter.map(|a| a.open(options).unwrap_or_else(|e| panic!("{a}: {e}")))
-    });
+    let found = GPU.get_or_init(|| open(false));
     if found.is_none() {
         assert!(std::env::var(REQUIRE).map_or(true, |v| v != "1"), "{what}: {REQUIRE}=1, and no adapter was found");
         let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
@@ -33,4 +26,23 @@ pub fn gpu(what: &str) -> Option<Device> {
         let _ = writeln!(std::io::stderr(), "skipped, no adapter ({count} so far in this process): GPU check of {what}");
     }
     found.clone()
+}
+
+/// The adapter of [`gpu`], where it is a CPU that plays a GPU, opened so that it runs the kernels that are for graphics hardware.
+pub(crate) fn gpu_with_hardware_kernels() -> Option<Device> {
+    static GPU: OnceLock<Option<Device>> = OnceLock::new();
+    GPU.get_or_init(|| open(true)).clone()
+}
+
+fn open(hardware_kernels: bool) -> Option<Device> {
+    let wanted = std::env::var("GRADUS_DEVICE").unwrap_or_default().to_lowercase();
+    if wanted == "cpu" {
+        return None;
+    }
+    let adapter = adapters().into_iter().find(|a| wanted == "gpu" || a.to_string().to_lowercase().contains(&wanted))?;
+    if hardware_kernels && !adapter.is_software() {
+        return None;
+    }
+    let options = GpuOptions { default_limits: true, checked_shaders: true, hardware_kernels };
+    Some(adapter.open(options).unwrap_or_else(|e| panic!("{adapter}: {e}")))
 }

@@ -80,6 +80,7 @@ pub struct Check<'a> {
     terms: f64,
     differentiable: bool,
     second_order: bool,
+    hardware_kernels: bool,
 }
 
 /// Describes a check of `body` on these inputs.
@@ -92,6 +93,7 @@ pub fn check<'a>(name: &str, inputs: &[Input], body: impl Fn(&[Tensor]) -> Resul
         terms: 1.0,
         differentiable: true,
         second_order: true,
+        hardware_kernels: false,
     }
 }
 
@@ -130,6 +132,13 @@ impl<'a> Check<'a> {
         self
     }
 
+    /// Runs the kernels for graphics hardware too, where the adapter is a CPU that plays a GPU and has kernels of its own.
+    #[must_use]
+    pub fn with_hardware_kernels(mut self) -> Check<'a> {
+        self.hardware_kernels = true;
+        self
+    }
+
     /// Runs every comparison.
     ///
     /// # Panics
@@ -159,7 +168,8 @@ impl<'a> Check<'a> {
         self.agree("CPU in f32 against f64", &single, &exact)?;
         let again = self.evaluate(&cpu, DType::F32, &numbers)?;
         self.repeat("CPU", &single, &again)?;
-        if let Some(gpu) = super::gpu(&self.name) {
+        let as_hardware = if self.hardware_kernels { super::gpu_with_hardware_kernels() } else { None };
+        for gpu in super::gpu(&self.name).into_iter().chain(as_hardware) {
             let there = self.evaluate(&gpu, DType::F32, &numbers)?;
             self.agree(&format!("{gpu} against CPU in f64"), &there, &exact)?;
             let again = self.evaluate(&gpu, DType::F32, &numbers)?;

@@ -24,3 +24,6 @@ pub use adapter::gpu;
 pub fn without_fusion<R>(f: impl FnOnce() -> R) -> R {
     crate::compile::fuse::without(f)
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use adapter::gpu_with_hardware_kernels;

@@ -20,6 +20,8 @@ pub enum Buffer {
 pub struct AdapterTraits {
     /// A CPU that plays a GPU (lavapipe, SwiftShader): barriers and workgroup memory are slow there, registers are not.
     pub software: bool,
+    /// Threads of a subgroup, on a software adapter where that is one fixed number and shaders may hand values around in it; else 0.
+    pub lanes: u32,
     /// The largest number of bytes that one binding may hold.
     pub max_binding: u64,
 }

@@ -50,6 +50,8 @@ pub struct GpuOptions {
     pub default_limits: bool,
     /// Compile shaders with bounds and loop checks, and zero workgroup memory.
     pub checked_shaders: bool,
+    /// Choose kernels as for graphics hardware, whatever the adapter is: tests run them so on a CPU that plays a GPU.
+    pub hardware_kernels: bool,
 }
 
 /// Errors come late and on other threads; the first is kept for the next call that can return one.
@@ -84,9 +86,13 @@ impl Gpu {
             limits.max_buffer_size = offered.max_buffer_size;
             limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
         }
+        let software = info.device_type == wgpu::DeviceType::Cpu && !options.hardware_kernels;
+        // Hardware needs none of it: there, threads read the same place together at the price of one.
+        let fixed = info.subgroup_min_size == info.subgroup_max_size && adapter.features().contains(wgpu::Features::SUBGROUP);
+        let lanes = if software && fixed { info.subgroup_min_size } else { 0 };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradus"),
-            required_features: wgpu::Features::empty(),
+            required_features: if lanes > 0 { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() },
             required_limits: limits.clone(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
@@ -102,10 +108,7 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, message| {
             lock(&on_loss.lost).get_or_insert_with(|| format!("{reason:?}: {message}"));
         });
-        let traits = AdapterTraits {
-            software: info.device_type == wgpu::DeviceType::Cpu,
-            max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
-        };
+        let traits = AdapterTraits { software, lanes, max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) };
         Ok(Arc::new(Gpu {
             common: Common::new(),
             pipelines: Pipelines::new(options.checked_shaders),

@@ -66,6 +66,15 @@ impl Shader {
         self
     }
 
+    /// Replaces what stands between the lines `// Part: NAME.` and `// End of part.` by another file's text.
+    pub(crate) fn part(mut self, name: &str, text: &str) -> Shader {
+        let head = format!("// Part: {name}.");
+        let start = self.text.find(&head).unwrap_or_else(|| panic!("{}: no part `{name}`", self.name));
+        let end = self.text[start..].find("// End of part.").unwrap_or_else(|| panic!("{}: part `{name}` has no end", self.name));
+        self.text.replace_range(start..start + end, text);
+        self
+    }
+
     /// Adds a declaration after the file's text: a binding or a function that a hook's body needs.
     pub fn declare(mut self, text: &str) -> Shader {
         self.text.push('\n');

@@ -1,4 +1,4 @@
-// Adds up the parts of a kernel gradient, in order: src/ops/conv2d_dw.rs.
+// Second pass of a sum that was cut into sections: adds their planes in order. src/ops/gemm.rs.
 const SIZE: u32 = 64u;
 
 struct Params { elements: u32, planes: u32 }

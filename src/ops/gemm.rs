@@ -1,0 +1,128 @@
+//! Products as a GPU computes them: matrix products, and convolutions and their kernel gradients, which are products with the windows of images.
+//!
+//! What is chosen depends on shapes and on the class of the adapter alone, so that one adapter always computes the same bits:
+//!
+//! | adapter | factors | kernel | results of a thread |
+//! |---|---|---|---|
+//! | a CPU whose subgroups are 8 threads | read in vectors, or windows; at least 9 rows and whole vectors in a row of the result | `matmul_lanes.wgsl` | 32 × 4 or 32 × 8 |
+//! | any | any | `matmul.wgsl`, `conv2d*.wgsl` | 8 × 8 |
+//!
+//! Where the result is small, `k` is cut into sections whose sums a second dispatch adds in order.
+
+use super::columns::Geometry;
+use crate::record::op::{Buffer, Launch, Shader};
+
+/// `y[batch, m, n] = Σ_k a[batch, m, k] · b[batch, k, n]` of f32.
+pub(super) struct Product<'g> {
+    pub name: &'static str,
+    /// `[m, n, k]`.
+    pub size: [usize; 3],
+    pub batch: usize,
+    /// From one matrix of the batch to the next, in elements of each factor; 0 where all share one.
+    pub steps: [usize; 2],
+    /// Which factors lie transposed.
+    pub turned: [bool; 2],
+    /// The first factor, where it is not a matrix in memory.
+    pub windows: Option<Windows<'g>>,
+}
+
+/// The windows of images as a matrix: a row for each pixel of the output, a column for each cell; transposed if `turned` says so.
+pub(super) struct Windows<'g> {
+    pub geometry: &'g Geometry,
+    /// The images count as having `up - 1` zeros between their pixels, along rows and columns.
+    pub up: [usize; 2],
+}
+
+/// How many threads a subgroup has on an adapter that `matmul_lanes.wgsl` is for.
+pub(super) const LANES: u32 = 8;
+/// Rows and columns that one workgroup of `matmul_lanes.wgsl` computes; twice as many columns where it is wide.
+const TILE: usize = 32;
+/// Workgroups that there should be at least, so that every core has work to the end.
+const GROUPS: usize = 128;
+/// Sections of `k` are not cut shorter than this.
+const DEPTH: usize = 128;
+
+impl Product<'_> {
+    /// Whether `matmul_lanes.wgsl` is the kernel for this product.
+    pub fn fits_lanes(&self, launch: &Launch) -> bool {
+        let ([m, n, k], whole) = (self.size, |length: usize| length > 0 && length.is_multiple_of(4));
+        let first = self.windows.is_some() || whole(if self.turned[0] { m } else { k });
+        let second = whole(if self.turned[1] { k } else { n });
+        launch.adapter().lanes == LANES && first && second && whole(n) && m > TILE / 4
+    }
+
+    /// Adds the dispatches of `matmul_lanes.wgsl`: `factors` to output 0.
+    pub fn launch_lanes(&self, launch: &mut Launch, factors: [Buffer; 2]) {
+        let [m, n, k] = self.size;
+        // Half of a wide tile must not lie beyond the last column.
+        let wide = n.div_ceil(TILE).is_multiple_of(2) || n > 4 * TILE;
+        let (tiles_m, tiles_n) = (m.div_ceil(TILE), n.div_ceil(if wide { 2 * TILE } else { TILE }));
+        let Sections { count, length } = Sections::of(k, GROUPS / (tiles_m * tiles_n * self.batch).max(1), DEPTH);
+        let to = if count == 1 { Buffer::Output(0) } else { launch.scratch(count * self.batch * m * n) };
+        let params = [m, n, k, length, tiles_n, tiles_m, self.batch, count, self.steps[0], self.steps[1]].map(|v| v as u32);
+        let turned = self.turned.map(usize::from);
+        let shader = self.with_windows(Shader::new(self.name, include_str!("../../shaders/matmul_lanes.wgsl")));
+        let shader = shader.set_all(&[("WIDE", usize::from(wide)), ("RAGGED", usize::from(!k.is_multiple_of(4)))]);
+        let shader = shader.set_all(&[("TURN_A", turned[0]), ("TURN_B", turned[1])]);
+        let threads = tiles_m * tiles_n * self.batch * count * LANES as usize;
+        launch.threads(shader, &[factors[0], factors[1], to], &params, threads, LANES);
+        if count > 1 {
+            sum_planes(launch, to, self.batch * m * n, count);
+        }
+    }
+
+    fn with_windows(&self, shader: Shader) -> Shader {
+        let Some(Windows { geometry: g, up }) = &self.windows else { return shader };
+        let part = match g.cin.is_multiple_of(4) {
+            true => include_str!("../../shaders/parts/windows_vec4.wgsl"),
+            false => include_str!("../../shaders/parts/windows.wgsl"),
+        };
+        let padded = g.rows.padded() || g.columns.padded() || *up != [1, 1];
+        let shader = shader.part("the first factor", part).set_all(&constants(g));
+        shader.set_all(&[("UP_Y", up[0]), ("UP_X", up[1]), ("PADDED", usize::from(padded))])
+    }
+}
+
+/// A sum over `k` cut into sections.
+#[derive(Debug)]
+pub(super) struct Sections {
+    pub count: usize,
+    /// Of all but the last, which may be shorter: a multiple of 4.
+    pub length: usize,
+}
+
+impl Sections {
+    /// About `wanted` sections, none but the last shorter than `shortest`.
+    pub fn of(k: usize, wanted: usize, shortest: usize) -> Sections {
+        let wanted = wanted.min(k / shortest).max(1);
+        let length = k.div_ceil(wanted).next_multiple_of(4).max(4);
+        Sections { count: k.div_ceil(length).max(1), length }
+    }
+}
+
+/// Adds the dispatch that adds up `planes` parts of a sum, `elements` each, in order, into output 0.
+pub(super) fn sum_planes(launch: &mut Launch, parts: Buffer, elements: usize, planes: usize) {
+    let size = if launch.adapter().software { 8 } else { 64 };
+    let shader = Shader::new("sum_planes", include_str!("../../shaders/sum_planes.wgsl")).set("SIZE", size);
+    launch.threads(shader, &[parts, Buffer::Output(0)], &[elements as u32, planes as u32], elements, size as u32);
+}
+
+/// The constants that the convolution shaders share.
+pub(super) fn constants(g: &Geometry) -> [(&'static str, usize); 14] {
+    [
+        ("H", g.rows.input),
+        ("W", g.columns.input),
+        ("CIN", g.cin),
+        ("OH", g.rows.output),
+        ("OW", g.columns.output),
+        ("COUT", g.cout),
+        ("KH", g.rows.window),
+        ("KW", g.columns.window),
+        ("SY", g.rows.stride),
+        ("SX", g.columns.stride),
+        ("DY", g.rows.dilation),
+        ("DX", g.columns.dilation),
+        ("FRONT_Y", g.rows.front),
+        ("FRONT_X", g.columns.front),
+    ]
+}
