@@ -4,7 +4,7 @@
 use gradus::device::gpu::Shader;
 use gradus::ops::conv2d::Conv2dParams;
 use gradus::ops::window::{Padding, Pool2dParams};
-use gradus::testing::shaders_of;
+use gradus::testing::{shaders_of, without_fusion};
 use gradus::{DType, Device, GradientTape, Result, Tensor};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -242,8 +242,10 @@ fn every_specialisation_is_valid_everywhere() {
     };
     for (shapes, f) in floats() {
         collect(shaders_of(|| differentiate(&shapes, &f)));
+        collect(without_fusion(|| shaders_of(|| differentiate(&shapes, &f))));
     }
     collect(shaders_of(indices));
+    collect(without_fusion(|| shaders_of(indices)));
     let mut failures: Vec<String> = Vec::new();
     for (name, text) in &texts {
         if let Err(fault) = faults(text) {

@@ -80,7 +80,10 @@ pub struct CpuArgs<'a> {
 
 /// What follows a kernel, part by part, while each part of its output is still in cache: see [`Op::takes_epilogue`](crate::record::Op).
 #[derive(Clone, Copy, Default)]
-pub struct Epilogue<'a>(pub(crate) Option<&'a (dyn Fn(usize, &mut [u8]) + Sync)>);
+pub struct Epilogue<'a>(pub(crate) Option<&'a Apply<'a>>);
+
+/// From the number of a part's first element and its bytes.
+pub(crate) type Apply<'a> = dyn Fn(usize, &mut [u8]) + Sync + 'a;
 
 impl Epilogue<'_> {
     /// Hands over a finished part of output 0: its elements from `start` on. Their content is then undefined.

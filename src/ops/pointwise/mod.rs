@@ -12,6 +12,7 @@ mod gpu;
 mod loops;
 mod methods;
 mod piece;
+mod wgsl;
 
 pub use expr::Expr;
 pub use functions::{Binary, Compare, Unary};

@@ -37,12 +37,6 @@ impl Piece {
         self.nodes.len()
     }
 
-    /// Whether it is made of numbers alone.
-    #[allow(dead_code, reason = "tmp")]
-    pub fn is_constant(&self) -> bool {
-        self.inputs.is_empty()
-    }
-
     /// Both as one expression, where `next` reads outputs of this one. Outputs are those of `next`, then those of this one that `keep` names.
     pub fn then(&self, next: &Piece, keep: impl Fn(usize) -> bool) -> Piece {
         let mut joined = Piece { nodes: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };
