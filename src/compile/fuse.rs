@@ -251,7 +251,7 @@ impl<'g> Work<'g> {
         }
     }
 
-    /// Whether the expression runs once for each element of the value. Numbers have any size.
+    /// Whether the expression runs once for each element of the value.
     fn same_size(&self, value: usize, piece: &Piece) -> bool {
         let y = piece.outputs().next().expect("an expression has an output");
         self.graph.values[value].shape == self.graph.values[y].shape
