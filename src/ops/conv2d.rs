@@ -8,16 +8,15 @@
 use super::columns::Geometry;
 use super::conv2d_dw::Conv2dDw;
 use super::conv2d_dx::Conv2dDx;
+use super::correlate::Correlation;
 use super::gemm::{Product, Windows, constants};
-use crate::device::cpu::Real;
-use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
+use super::winograd::Winograd;
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::Spec;
 use crate::tensor::Tensor;
 use crate::with_real;
-use rayon::prelude::*;
 
 pub use super::columns::Conv2dParams;
 
@@ -65,7 +64,12 @@ impl Op for Conv2d {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let geometry = self.geometry(args.input_spec(0), args.input_spec(1))?;
-        with_real!(args.output_spec(0).dtype, T => forward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()));
+        with_real!(args.output_spec(0).dtype, T => {
+            match Winograd::forward(&geometry) {
+                Some(winograd) => winograd.run::<T>(args.input(0), args.input(1), args.output(0), args.epilogue()),
+                None => Correlation::forward(&geometry).run::<T>(args.input(0), args.input(1), args.output(0), args.epilogue()),
+            }
+        });
         Ok(())
     }
 
@@ -79,21 +83,6 @@ impl Op for Conv2d {
     fn takes_epilogue(&self) -> bool {
         true
     }
-}
-
-fn forward<T: Real>(g: &Geometry, x: &[T], kernel: &[T], y: &mut [T], then: Epilogue) {
-    if y.is_empty() {
-        return;
-    }
-    let block = g.block_rows();
-    y.par_chunks_mut(block * g.y_row()).enumerate().for_each(|(i, y)| {
-        let rows = y.len() / g.y_row();
-        with_scratch(g.scratch(rows), |scratch: &mut [T]| {
-            let windows = g.gather(x, i * block..i * block + rows, scratch);
-            gemm([rows * g.columns.output, g.cout, g.depth()], y, g.cout, windows, Matrix::rows(kernel, g.cout), false);
-        });
-        then.apply(i * block * g.y_row(), y);
-    });
 }
 
 /// Adds the dispatches of a convolution into output 0, which is the last of the buffers. With `up` above one, the kernel slides over the images with `up - 1`
@@ -125,7 +114,9 @@ pub(super) fn in_fours(g: &Geometry) -> bool {
 mod tests {
     use super::*;
     use crate::device::Device;
+    use crate::device::cpu::Real;
     use crate::error::Error;
+    use crate::ops::random::host;
     use crate::ops::window::Padding;
     use crate::record::GradientTape;
     use crate::testing::{check, float};
@@ -230,6 +221,42 @@ mod tests {
             let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| bits(x, kernel));
             let one = with(1);
             assert!(one == with(2) && one == with(5), "{x:?} {kernel:?}");
+        }
+    }
+
+    /// `y`, `dx` and `dkernel`, computed in one type.
+    fn all_three<T: Real>(x: [usize; 4], kernel: [usize; 4], p: Conv2dParams) -> Vec<Vec<f64>> {
+        let device = Device::cpu();
+        let tensor = |shape: &[usize], seed: u64| {
+            let uniform = |i: usize| T::of(f64::from(host::uniform(seed, 0, i as u64)) - 0.5);
+            Tensor::new(&device, shape, &(0..shape.iter().product()).map(uniform).collect::<Vec<T>>()).unwrap()
+        };
+        let (x, kernel) = (tensor(&x, 1), tensor(&kernel, 2));
+        let tape = GradientTape::new();
+        tape.watch(&x);
+        tape.watch(&kernel);
+        let y = x.conv2d(&kernel, p).unwrap();
+        let gradients = tape.gradient(&y.mul(&tensor(y.shape(), 3)).unwrap(), [&x, &kernel]).unwrap();
+        let all = [&y, gradients.get(0).unwrap(), gradients.get(1).unwrap()];
+        all.iter().map(|t| t.to_vec::<T>().unwrap().into_iter().map(T::as_f64).collect()).collect()
+    }
+
+    /// Vectors, and with them panels and tiles, are of another width in each type: what is cut wrongly in one is not in the other.
+    #[test]
+    fn both_types_agree_where_channels_and_kernels_are_cut() {
+        use Padding::{Same, Valid};
+        for (x, kernel, p) in [
+            ([2, 5, 16, 100], [3, 3, 100, 41], params([1, 1], Same, [1, 1])),
+            ([1, 9, 15, 33], [5, 5, 33, 70], params([2, 3], Same, [1, 1])),
+            ([2, 4, 9, 40], [3, 3, 40, 35], params([1, 1], Valid, [1, 2])),
+            ([2, 3, 3, 180], [3, 3, 180, 170], params([1, 1], Same, [1, 1])),
+        ] {
+            let (single, double) = (all_three::<f32>(x, kernel, p), all_three::<f64>(x, kernel, p));
+            for (which, (single, double)) in ["y", "dx", "dkernel"].iter().zip(single.iter().zip(&double)) {
+                let size = double.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+                let worst = single.iter().zip(double).map(|(s, d)| (s - d).abs()).fold(0.0, |a, b| if a >= b { a } else { b });
+                assert!(worst <= 1e-5 * size, "{which} of {x:?} {kernel:?} {p:?}: off by {worst} of {size}");
+            }
         }
     }
 

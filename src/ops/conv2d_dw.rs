@@ -2,15 +2,19 @@
 //!
 //! `dkernel[ky, kx, c, o] = Σ_{n, oy, ox} x[n, oy·sy + ky·dy − front_y, ox·sx + kx·dx − front_x, c] · dy[n, oy, ox, o]`
 //!
-//! The sum over all pixels of the batch is cut into parts whose number depends on the shapes alone; the parts are added in order.
+//! The sum over all pixels of the batch is cut into parts whose number depends on the shapes alone; the parts are added in order. On the CPU
+//! a tile of the gradient is summed in registers: neighbouring channels of the images by neighbouring channels of `dy`, pixel by pixel.
 
 use super::columns::{Conv2dParams, Geometry, add};
 use super::conv2d::{Conv2d, in_fours};
 use super::conv2d_dx::Conv2dDx;
 use super::gemm::{Product, Windows, constants, sum_planes};
+use super::sweep::{Source, Sweep};
 use super::window::expect_shape;
+use super::winograd::Winograd;
 use crate::device::cpu::Real;
-use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
+use crate::device::cpu::gemm::with_scratch;
+use crate::device::cpu::tile::{Factors, Offsets, Tiles};
 use crate::error::Result;
 use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
@@ -20,8 +24,7 @@ use crate::with_real;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Parts of the sum on the CPU, unless they would fill more than `PART_MEMORY` elements.
-const PARTS: usize = 16;
+/// The most elements that the parts of a sum fill.
 const PART_MEMORY: usize = 4 << 20;
 
 /// Inputs `x`, `dy`; output `dkernel`.
@@ -67,7 +70,10 @@ impl Op for Conv2dDw {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let geometry = self.geometry(args.input_spec(0), args.input_spec(1))?;
-        with_real!(args.output_spec(0).dtype, T => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()));
+        with_real!(args.output_spec(0).dtype, T => match Winograd::forward(&geometry) {
+            Some(winograd) => winograd.kernel_gradient::<T>(args.input(0), args.input(1), args.output(0), args.epilogue()),
+            None => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()),
+        });
         Ok(())
     }
 
@@ -116,22 +122,50 @@ pub(super) fn planes(threads: usize, rows: usize, elements: usize, software: boo
     wanted.min(64).min(PART_MEMORY / elements.max(1)).min(rows).max(1)
 }
 
-fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T], then: Epilogue) {
-    let (rows, block) = (g.images * g.rows.output, g.block_rows());
-    if rows * g.y_row() * dkernel.len() == 0 {
-        dkernel.fill(T::zero());
+/// Tasks on the CPU.
+const TASKS: usize = 16;
+/// Multiplications that are worth a task.
+const WORTH: usize = 1 << 18;
+/// Elements of the output pixels whose products are added to all sums before the next are taken: a part of the first-level cache.
+const CLOSE: usize = 4608;
+
+/// The sums are cut by pixels, into parts that are added in order, or, where these would fill much memory, by rows of the kernel's matrix
+/// `[kh·kw·cin, cout]`.
+pub(super) fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T], then: Epilogue) {
+    let (rows, elements) = (g.images * g.rows.output, dkernel.len());
+    if rows * g.y_row() * elements == 0 {
+        dkernel.fill(T::default());
         return then.apply_to_all(dkernel);
     }
-    let blocks = rows.div_ceil(block);
-    let parts = PARTS.min(PART_MEMORY / dkernel.len()).max(4).min(blocks);
-    let range = |part: usize| part * blocks / parts * block..((part + 1) * blocks / parts * block).min(rows);
-    with_scratch((parts - 1) * dkernel.len(), |others: &mut [T]| {
+    let tiles = Tiles::new();
+    let columns = Sweep::forward(&g.columns);
+    let pixel = g.cin.min(tiles.lanes) + g.cout.min(tiles.panel(0, usize::MAX).len());
+    let block = (CLOSE / pixel / g.columns.output).clamp(1, g.rows.output);
+    let place = |row: usize, column: usize| (row * g.rows.stride * columns.padded() + column * g.columns.stride) * g.cin;
+    let pixels = (0..block).flat_map(|row| (0..g.columns.output).map(move |column| place(row, column)));
+    let pixels = &Offsets::of(pixels, tiles.whole(g.cout));
+    let job = Job { g, columns: &columns, block, pixels, tiles, x, dy };
+    let tasks = (rows * g.columns.output * elements / WORTH).clamp(1, TASKS);
+    let parts = tasks.min(rows).min(PART_MEMORY / elements);
+    if tasks == 1 {
+        job.sum(0..rows, 0..g.depth(), dkernel);
+        return then.apply(0, dkernel);
+    }
+    if parts < tasks / 2 {
+        let slice = g.depth().div_ceil(tasks);
+        let task = |(i, sum): (usize, &mut [T])| {
+            job.sum(0..rows, i * slice..i * slice + sum.len() / g.cout, sum);
+            then.apply(i * slice * g.cout, sum);
+        };
+        return dkernel.par_chunks_mut(slice * g.cout).enumerate().for_each(task);
+    }
+    with_scratch((parts - 1) * elements, |others: &mut [T]| {
         let mut sums: Vec<&mut [T]> = vec![&mut *dkernel];
-        sums.extend(others.chunks_exact_mut(sums[0].len()));
-        sums.into_par_iter().enumerate().for_each(|(part, sum)| sum_rows(g, x, dy, range(part), block, sum));
-        let length = dkernel.len();
+        sums.extend(others.chunks_exact_mut(elements));
+        let part = |(i, sum): (usize, &mut [T])| job.sum(i * rows / parts..(i + 1) * rows / parts, 0..g.depth(), sum);
+        sums.into_par_iter().enumerate().for_each(part);
         dkernel.par_chunks_mut(4096).enumerate().for_each(|(i, total)| {
-            for part in others.chunks_exact(length) {
+            for part in others.chunks_exact(elements) {
                 add(total, &part[i * 4096..]);
             }
             then.apply(i * 4096, total);
@@ -139,14 +173,87 @@ fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T], then: E
     });
 }
 
-/// One part of the sum: output rows `rows`, taken `block` at a time.
-fn sum_rows<T: Real>(g: &Geometry, x: &[T], dy: &[T], rows: Range<usize>, block: usize, sum: &mut [T]) {
-    for start in rows.clone().step_by(block) {
-        let end = (start + block).min(rows.end);
-        with_scratch(g.scratch(end - start), |scratch: &mut [T]| {
-            let windows = g.gather(x, start..end, scratch).transposed();
-            let dy = Matrix::rows(&dy[start * g.y_row()..end * g.y_row()], g.cout);
-            gemm([g.depth(), g.cout, (end - start) * g.columns.output], sum, g.cout, windows, dy, start > rows.start);
-        });
+struct Job<'a, T> {
+    g: &'a Geometry,
+    columns: &'a Sweep,
+    /// Output rows that are taken together.
+    block: usize,
+    /// Where in the images the pixels of such rows lie.
+    pixels: &'a Offsets,
+    tiles: Tiles<T>,
+    x: &'a [T],
+    dy: &'a [T],
+}
+
+impl<T: Real> Job<'_, T> {
+    /// Rows `kept` of the kernel's matrix, summed over output rows `rows`, which are counted through all images.
+    fn sum(&self, rows: Range<usize>, kept: Range<usize>, sum: &mut [T]) {
+        let Job { g, columns, block, tiles, .. } = *self;
+        let mut next = rows.start;
+        while next < rows.end {
+            // What is taken together lies in one image.
+            let image = (next / g.rows.output + 1) * g.rows.output;
+            let block = next..(next + block).min(image).min(rows.end);
+            next = block.end;
+            let of = |row: usize| (0..g.rows.window).filter_map(move |ky| g.x_row(row, ky));
+            let (first, last) =
+                (block.clone().flat_map(of).min().unwrap_or(0), block.clone().flat_map(of).max().map_or(0, |last| last + 1));
+            let x_scratch = Source::<T>::scratch(columns, last - first, g.cin);
+            let width = tiles.whole(g.cout);
+            let dy_scratch = if width == g.cout { 0 } else { block.len() * g.columns.output * width };
+            with_scratch(x_scratch + dy_scratch, |scratch: &mut [T]| {
+                let (x_scratch, dy_scratch) = scratch.split_at_mut(x_scratch);
+                let x = Source::new(columns, self.x, first..last, g.cin, x_scratch);
+                let dy = whole_vectors(&self.dy[block.start * g.y_row()..block.end * g.y_row()], g.cout, width, dy_scratch);
+                Block { job: self, x, dy, rows: block.clone(), kept: kept.clone() }.run(sum, block.start > rows.start);
+            });
+        }
+    }
+}
+
+/// Rows of `columns` numbers, with zeros added to make them `width` long where they are not.
+fn whole_vectors<'a, T: Real>(rows: &'a [T], columns: usize, width: usize, scratch: &'a mut [T]) -> &'a [T] {
+    if width == columns {
+        return rows;
+    }
+    for (row, to) in rows.chunks_exact(columns).zip(scratch.chunks_exact_mut(width)) {
+        to[..columns].copy_from_slice(row);
+        to[columns..].fill(T::default());
+    }
+    scratch
+}
+
+/// Output rows few enough to stay in cache while every tile of the kernel's gradient passes over them.
+struct Block<'a, T> {
+    job: &'a Job<'a, T>,
+    x: Source<'a, T>,
+    /// From the first of the rows on, pixels of whole vectors.
+    dy: &'a [T],
+    rows: Range<usize>,
+    kept: Range<usize>,
+}
+
+impl<T: Real> Block<'_, T> {
+    fn run(self, sum: &mut [T], accumulate: bool) {
+        let Block { job: Job { g, columns, pixels, tiles, .. }, x, dy, rows, kept } = self;
+        let (width, per_row) = (tiles.whole(g.cout), g.columns.window * g.cin);
+        // Without dilation the channels of a whole kernel row lie side by side, else those of one cell.
+        let run = if g.columns.dilation == 1 { per_row } else { g.cin };
+        for ky in kept.start / per_row..kept.end.div_ceil(per_row) {
+            let mut meeting = rows.clone().enumerate().filter_map(|(i, row)| Some((i * g.columns.output, g.x_row(row, ky)?)));
+            let (first, x) = meeting.next().map_or((0, &[][..]), |(first, from)| (first, x.row(from)));
+            let offsets = pixels.range(0..if x.is_empty() { 0 } else { (1 + meeting.count()) * g.columns.output });
+            for start in (0..per_row).step_by(run) {
+                let own = (ky * per_row + start).max(kept.start)..(ky * per_row + start + run).min(kept.end);
+                let at = columns.phases[0].cells[start / g.cin].1 * g.cin + own.start - ky * per_row - start;
+                for channels in tiles.cut(own.len()) {
+                    for panel in (0..tiles.panels(g.cout)).map(|index| tiles.panel(index, g.cout)) {
+                        let (a, b) = (x.get(at + channels.start..).unwrap_or(&[]), &dy[first * width + panel.start..]);
+                        let c = &mut sum[(own.start - kept.start + channels.start) * g.cout + panel.start..];
+                        tiles.sum(channels.len(), panel.len(), Factors { a, a_row: 1, b, offsets }, c, g.cout, accumulate);
+                    }
+                }
+            }
+        }
     }
 }

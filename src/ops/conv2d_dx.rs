@@ -2,25 +2,21 @@
 //!
 //! `dx[n, iy, ix, c] = Σ dy[n, oy, ox, o] · kernel[ky, kx, c, o]` over all `oy·sy + ky·dy − front_y = iy`, and so for `ix`.
 //!
-//! On the CPU: each output pixel's gradient times the transposed kernel, added back to the window's cells. On the GPU: a convolution of
-//! `dy`, with `stride − 1` zeros put between its pixels, by the kernel turned around; a thread gathers, so that nothing is added atomically.
+//! It is a convolution of `dy`, with `stride − 1` zeros put between its pixels, by the kernel turned around: it gathers, so that nothing is
+//! added atomically. The CPU leaves out what meets those zeros.
 
 use super::columns::{Conv2dParams, Geometry};
 use super::conv2d::{Conv2d, convolve};
 use super::conv2d_dw::Conv2dDw;
+use super::correlate::Correlation;
 use super::window::{Axis, expect_shape};
-use crate::device::cpu::Real;
-use crate::device::cpu::gemm::{Matrix, gemm, with_scratch};
+use super::winograd::Winograd;
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::{Shape, Spec};
 use crate::tensor::Tensor;
 use crate::with_real;
-use rayon::prelude::*;
-
-/// Tasks that there should be at least: fewer images than that are cut into bands of rows.
-const TASKS: usize = 8;
 
 /// Inputs `kernel`, `dy`; output `dx`. The batch is that of `dy`.
 #[derive(Debug, Clone)]
@@ -65,7 +61,12 @@ impl Op for Conv2dDx {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let geometry = self.geometry(args.input_spec(0), args.input_spec(1))?;
-        with_real!(args.output_spec(0).dtype, T => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()));
+        with_real!(args.output_spec(0).dtype, T => {
+            match Winograd::backward(&geometry) {
+                Some(winograd) => winograd.run::<T>(args.input(1), args.input(0), args.output(0), args.epilogue()),
+                None => Correlation::backward(&geometry).run::<T>(args.input(1), args.input(0), args.output(0), args.epilogue()),
+            }
+        });
         Ok(())
     }
 
@@ -91,57 +92,4 @@ impl Op for Conv2dDx {
 fn turned_axis(axis: &Axis) -> Axis {
     let front = (axis.window - 1) * axis.dilation - axis.front;
     Axis { input: axis.output, window: axis.window, stride: 1, dilation: axis.dilation, output: axis.input, front }
-}
-
-fn backward<T: Real>(g: &Geometry, kernel: &[T], dy: &[T], dx: &mut [T], then: Epilogue) {
-    let row = g.columns.input * g.cin;
-    if dx.is_empty() {
-        return;
-    }
-    let transposed = Matrix::rows(kernel, g.cout).transposed();
-    if g.is_pointwise() {
-        let rows = g.block_rows();
-        return dx.par_chunks_mut(rows * row).zip(dy.par_chunks((rows * g.y_row()).max(1))).enumerate().for_each(|(i, (dx, dy))| {
-            gemm([dx.len() / g.cin, g.cin, g.cout], dx, g.cin, Matrix::rows(dy, g.cout), transposed, false);
-            then.apply(i * rows * row, dx);
-        });
-    }
-    let band = band_rows(g);
-    dx.par_chunks_mut(g.image()).enumerate().for_each(|(image, dx)| {
-        let dy = &dy[image * g.rows.output * g.y_row()..][..g.rows.output * g.y_row()];
-        dx.par_chunks_mut(band * row).enumerate().for_each(|(i, dx)| {
-            let held = i * band..i * band + dx.len() / row;
-            backward_band(g, transposed, dy, dx, held);
-            then.apply(image * g.image() + i * band * row, dx);
-        });
-    });
-}
-
-/// Image rows that one task takes. A band computes again the windows that reach over its edge, so bands are much wider than windows.
-fn band_rows(g: &Geometry) -> usize {
-    let bands = TASKS.div_ceil(g.images);
-    let least = 4 * ((g.rows.window - 1) * g.rows.dilation + 1);
-    if bands == 1 { g.rows.input } else { g.rows.input.div_ceil(bands).max(least).min(g.rows.input) }
-}
-
-/// The rows `held` of one image's gradient, from that image's `dy`.
-fn backward_band<T: Real>(g: &Geometry, transposed: Matrix<T>, dy: &[T], dx: &mut [T], held: std::ops::Range<usize>) {
-    dx.fill(T::zero());
-    let (first, last) = (g.rows.covering(held.start), g.rows.covering(held.end - 1));
-    let block = g.block_rows();
-    let mut start = first.start;
-    while start < last.end {
-        let end = (start + block).min(last.end);
-        let pixels = (end - start) * g.columns.output;
-        with_scratch(g.scratch(end - start), |windows: &mut [T]| {
-            let dy = Matrix::rows(&dy[start * g.y_row()..end * g.y_row()], g.cout);
-            if g.cin == 1 {
-                gemm([g.depth(), pixels, g.cout], windows, pixels, transposed.transposed(), dy.transposed(), false);
-            } else {
-                gemm([pixels, g.depth(), g.cout], windows, g.depth(), dy, transposed, false);
-            }
-            g.scatter(windows, start..end, dx, &held);
-        });
-        start = end;
-    }
 }

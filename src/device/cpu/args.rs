@@ -18,7 +18,7 @@ macro_rules! element {
 element!(f32 = F32, f64 = F64, u32 = U32, i32 = I32, u8 = U8);
 
 /// A float that the CPU kernels compute in: f32 for users, f64 for checks.
-pub trait Real: Element + Float + std::ops::AddAssign + std::ops::SubAssign + std::ops::MulAssign + std::iter::Sum {
+pub trait Real: super::tile::Lanes + Float + std::ops::AddAssign + std::ops::SubAssign + std::ops::MulAssign + std::iter::Sum {
     /// A constant of a formula.
     fn of(value: f64) -> Self;
     /// The value, exactly.

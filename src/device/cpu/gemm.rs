@@ -83,7 +83,11 @@ pub fn gemm_parallel<T: Real>(size: [usize; 3], c: &mut [T], a: Matrix<T>, b: Ma
     });
 }
 
-/// Lends memory of `len` elements with undefined content. It belongs to the thread and is used again by the next call.
+/// Bytes of a cache line: a vector that reaches over the end of one takes two reads.
+const LINE: usize = 64;
+
+/// Lends memory of `len` elements with undefined content, from the start of a cache line on. It belongs to the thread and is used again by the
+/// next call.
 pub fn with_scratch<T: Element, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
     thread_local! {
         // A stack, because a thread that waits inside `f` may take up another task that asks too.
@@ -91,10 +95,11 @@ pub fn with_scratch<T: Element, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) ->
     }
     let found = FREE.with_borrow_mut(|free| free.iter().rposition(|b| b.is::<Vec<T>>()).map(|at| free.remove(at)));
     let mut buffer: Box<Vec<T>> = found.and_then(|b| b.downcast().ok()).unwrap_or_default();
-    if buffer.len() < len {
-        buffer.resize(len, T::default());
+    if buffer.len() < len + LINE {
+        buffer.resize(len + LINE, T::default());
     }
-    let result = f(&mut buffer[..len]);
+    let start = buffer.as_ptr().align_offset(LINE).min(LINE);
+    let result = f(&mut buffer[start..start + len]);
     FREE.with_borrow_mut(|free| free.push(buffer));
     result
 }

@@ -3,6 +3,7 @@
 mod args;
 pub mod gemm;
 mod memory;
+pub mod tile;
 
 pub(crate) use args::Region;
 pub use args::{CpuArgs, Element, Epilogue, Real};

@@ -185,7 +185,7 @@ impl<'a> Job<'a> {
                 registers.words.resize(count, [0; BLOCK]);
             }
             self.constants(registers, BLOCK.min(range.len()));
-            pulp::Arch::new().dispatch(Blocks { job: self, registers, range: range.clone(), handed });
+            T::with_widest(pulp::Arch::new(), Blocks { job: self, registers, range: range.clone(), handed });
         };
         if T::DTYPE == DType::F32 {
             SINGLE.with_borrow_mut(|r| work(same_type(r)));
