@@ -4,7 +4,7 @@
 //! `cargo bench --bench step` measures models M and C at batches of 32 and 128 on every device of this machine. `-- --model M --batch 128
 //! --device cpu` measures one. `--fuse both` runs each with and without fusion (`GRADUS_FUSE`), `--rounds N` says how often all take their
 //! turn, `--steps N`, `--warmup N` and `--images N` how much is measured in a turn, `--json` prints a line of JSON per row and turn. Every row is
-//! a process of its own. `--floor` prints the floors alone and measures no step.
+//! a process of its own. `--floor` prints the floors alone and measures no step; `--profile` prints how long every kernel of a step takes.
 
 mod common;
 
@@ -34,6 +34,8 @@ struct Options {
     json: bool,
     /// Print the floors alone.
     floor: bool,
+    /// Print the times of kernels alone.
+    profile: bool,
 }
 
 fn options() -> Result<Options> {
@@ -49,6 +51,7 @@ fn options() -> Result<Options> {
         images: 2000,
         json: false,
         floor: false,
+        profile: false,
     };
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
@@ -70,6 +73,7 @@ fn options() -> Result<Options> {
             Long("images") => options.images = at_least_one(&mut args, "--images")?,
             Long("json") => options.json = true,
             Long("floor") => options.floor = true,
+            Long("profile") => options.profile = true,
             // What cargo adds.
             Long("bench") => {}
             other => return Err(other.unexpected().into()),
@@ -86,6 +90,9 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let options = options()?;
+    if options.profile {
+        return print_profiles(&options);
+    }
     let gauges = options.devices.iter().map(|name| Gauge::new(&common::device(name)?)).collect::<Result<Vec<_>>>()?;
     if !options.json {
         for (name, gauge) in options.devices.iter().zip(&gauges) {
@@ -107,6 +114,18 @@ fn main() -> Result<()> {
         }
         if !options.json {
             println!("\n{}\n\n{}", if mode == Mode::Train { "Training" } else { "Prediction" }, table.text());
+        }
+    }
+    Ok(())
+}
+
+fn print_profiles(options: &Options) -> Result<()> {
+    for (device, model) in options.devices.iter().flat_map(|device| options.models.iter().map(move |model| (device, model))) {
+        for &batch in &options.batches {
+            let mut job = Job::new(Mode::Train, model, batch, device)?;
+            job.steps = options.steps.unwrap_or(job.steps);
+            job.warmup = options.warmup.unwrap_or(job.warmup);
+            println!("{model}, batch {batch}, {device}\n{}\n", job.profile()?);
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use super::network::Network;
 use super::{device, is_software, median, memory_mb, round};
 use anyhow::{Context, Result, bail, ensure};
+use gradus::device::{Profile, profile};
 use gradus::ops::random::host;
 use gradus::prelude::*;
 use serde_json::{Value, json};
@@ -112,6 +113,22 @@ impl Job {
             command.env("GRADUS_FUSE", if fuse { "1" } else { "0" });
         }
         Ok(command)
+    }
+
+    /// How long every kernel of a training step takes, in this process.
+    ///
+    /// # Errors
+    /// What training returns.
+    pub fn profile(&self) -> Result<Profile> {
+        let (network, device) = (Network::named(&self.model)?, device(&self.device)?);
+        let model = built(&network, &device)?;
+        let (step, batches) = (step(&model)?, batches(&network, &device, self.batch)?);
+        let run = |steps: usize| -> Result<()> {
+            (0..steps).map(|i| &batches[i % DISTINCT]).try_for_each(|(x, y)| Ok(step.call(&[x, y])?.remove(0).item().map(drop)?))
+        };
+        run(1 + self.warmup)?;
+        let (ran, profile) = profile(|| run(self.steps));
+        ran.map(|()| profile)
     }
 
     /// Does it in this process.

@@ -63,7 +63,7 @@ impl Program {
         }
         drop(inputs);
         match (device, &self.gpu) {
-            (Device::Gpu(gpu), Some(program)) => program.run(gpu, &slots)?,
+            (Device::Gpu(gpu), Some(program)) => program.run(gpu, &self.plan, &slots)?,
             _ => cpu::run(&self.plan, &slots)?,
         }
         device.counters().program_ran();

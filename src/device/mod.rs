@@ -3,10 +3,12 @@
 pub mod cpu;
 pub mod gpu;
 mod pick;
+pub(crate) mod profile;
 mod storage;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use pick::{Adapter, adapters};
+pub use profile::{KernelTime, Profile, profile};
 pub(crate) use storage::{Memory, Storage};
 
 use crate::compile::Program;

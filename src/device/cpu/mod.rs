@@ -9,7 +9,7 @@ pub(crate) use args::Region;
 pub use args::{CpuArgs, Element, Epilogue, Real};
 pub(crate) use memory::CpuMemory;
 
-use super::{Common, Memory, Storage};
+use super::{Common, Memory, Storage, profile};
 use crate::compile::plan::{Plan, Step};
 use crate::error::Result;
 use std::fmt;
@@ -35,7 +35,7 @@ impl fmt::Display for Cpu {
 /// Runs the plan over these slots, which the caller holds and nobody else writes to.
 pub(crate) fn run(plan: &Plan, slots: &[Arc<Storage>]) -> Result<()> {
     for step in &plan.steps {
-        run_step(step, slots).map_err(|error| error.at(step.site.to_string()))?;
+        profile::timed(step, || run_step(step, slots)).map_err(|error| error.at(step.site.to_string()))?;
     }
     Ok(())
 }

@@ -3,13 +3,16 @@
 use super::pipelines::{PARAMS, Pipeline};
 use super::{Buffer, Dispatch, Gpu};
 use crate::compile::plan::Plan;
-use crate::device::{Memory, Storage};
+use crate::device::{Memory, Storage, profile};
 use crate::error::Result;
 use crate::tensor::lock;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 pub(crate) struct GpuProgram {
     launches: Vec<Launched>,
+    /// The launches of each step of the plan.
+    steps: Vec<Range<usize>>,
     params: Option<wgpu::BindGroup>,
     /// For each launch, the bind groups of the last runs and the memory that they name.
     bound: Mutex<Vec<Vec<Bound>>>,
@@ -33,9 +36,10 @@ struct Bound {
 
 impl GpuProgram {
     pub fn build(gpu: &Gpu, plan: &Plan, lowered: Vec<Vec<Dispatch>>) -> Result<GpuProgram> {
-        let mut launches = Vec::new();
+        let (mut launches, mut steps) = (Vec::new(), Vec::new());
         let mut params: Vec<u8> = Vec::new();
         for (step, dispatches) in plan.steps.iter().zip(lowered) {
+            let first = launches.len();
             for dispatch in dispatches {
                 let slot = |buffer: &Buffer| match *buffer {
                     Buffer::Input(i) => step.input_slots[i],
@@ -57,26 +61,42 @@ impl GpuProgram {
                     groups: dispatch.groups,
                 });
             }
+            steps.push(first..launches.len());
         }
         gpu.faults.check()?;
         let params = if params.is_empty() { None } else { Some(params_group(gpu, &params)?) };
         let bound = Mutex::new(launches.iter().map(|_| Vec::new()).collect());
-        Ok(GpuProgram { launches, params, bound })
+        Ok(GpuProgram { launches, steps, params, bound })
     }
 
     pub fn dispatches(&self) -> usize {
         self.launches.len()
     }
 
-    /// Encodes the whole program into one pass and submits it.
-    pub fn run(&self, gpu: &Gpu, slots: &[Arc<Storage>]) -> Result<()> {
-        if self.launches.is_empty() {
+    /// Submits the whole program in one pass; kernel by kernel while it is profiled.
+    pub fn run(&self, gpu: &Gpu, plan: &Plan, slots: &[Arc<Storage>]) -> Result<()> {
+        if !profile::is_open() {
+            return self.submit(gpu, 0..self.launches.len(), slots);
+        }
+        gpu.wait()?;
+        for (step, launches) in plan.steps.iter().zip(&self.steps) {
+            profile::timed(step, || {
+                self.submit(gpu, launches.clone(), slots)?;
+                gpu.wait()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Encodes some launches into one pass and submits it.
+    fn submit(&self, gpu: &Gpu, launches: Range<usize>, slots: &[Arc<Storage>]) -> Result<()> {
+        if launches.is_empty() {
             return Ok(());
         }
         let mut bound = lock(&self.bound);
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (launch, bound) in self.launches.iter().zip(bound.iter_mut()) {
+        for (launch, bound) in self.launches[launches.clone()].iter().zip(&mut bound[launches]) {
             let same = |b: &Bound| launch.slots.iter().zip(&b.memory).all(|(&slot, &id)| slots[slot].id() == id);
             let at = bound.iter().position(same).unwrap_or_else(|| {
                 if bound.len() == KEPT {
