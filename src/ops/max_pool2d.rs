@@ -13,6 +13,8 @@ use crate::shape::Spec;
 use crate::tensor::Tensor;
 use crate::with_real;
 use rayon::prelude::*;
+use std::hint::select_unpredictable;
+use std::ops::Range;
 
 impl Tensor {
     /// The maximum under each place of a window: `[batch, rows, columns, channels]` to `[batch, rows', columns', channels]`.
@@ -141,9 +143,80 @@ impl Op for MaxPool2dPick {
     }
 }
 
-/// Whether a later cell takes the window from the best so far.
-fn beats<T: Real>(cell: T, best: T) -> bool {
-    cell > best || (cell.is_nan() && !best.is_nan())
+/// Channels that are looked at together: whole vectors of any processor.
+const LANES: usize = 16;
+
+/// Calls `found` for every window of output rows `rows` of the image `x`, a few channels at a time: with the offset of these channels in the
+/// image's output, the offsets of the window's cells in `x`, and, for each channel, the maximum and the number of the cell that has it.
+fn each_window<T: Real>(p: &Pooled, rows: Range<usize>, x: &[T], found: impl FnMut(usize, &[u32], &[T], &[u32])) {
+    with_scratch(p.rows.window * p.columns.window, |cells: &mut [u32]| {
+        T::with_widest(pulp::Arch::new(), Windows { pooled: p, rows, x, cells, found });
+    });
+}
+
+struct Windows<'a, T, F> {
+    pooled: &'a Pooled,
+    rows: Range<usize>,
+    x: &'a [T],
+    /// Room for a window's.
+    cells: &'a mut [u32],
+    found: F,
+}
+
+impl<T: Real, F: FnMut(usize, &[u32], &[T], &[u32])> pulp::NullaryFnOnce for Windows<'_, T, F> {
+    type Output = ();
+
+    // Only what is inlined here is compiled for the processor's vectors.
+    #[inline(always)]
+    fn call(self) {
+        let Windows { pooled: p, rows, x, cells: room, mut found } = self;
+        let whole = p.channels - p.channels % LANES;
+        for (oy, ox) in rows.flat_map(|oy| (0..p.columns.output).map(move |ox| (oy, ox))) {
+            let mut count = 0;
+            p.each_cell(oy, ox, |at| {
+                room[count] = at as u32;
+                count += 1;
+            });
+            let (cells, y) = (&mut room[..count], (oy * p.columns.output + ox) * p.channels);
+            for channel in (0..whole).step_by(LANES) {
+                let (best, winner) = winners::<T, LANES>(x, cells);
+                found(y + channel, cells, &best, &winner);
+                cells.iter_mut().for_each(|cell| *cell += LANES as u32);
+            }
+            for channel in whole..p.channels {
+                let (best, winner) = winners::<T, 1>(x, cells);
+                found(y + channel, cells, &best, &winner);
+                cells.iter_mut().for_each(|cell| *cell += 1);
+            }
+        }
+    }
+}
+
+/// The maximum of `L` neighbouring channels over the cells of a window, and which cell has it.
+#[inline(always)]
+fn winners<T: Real, const L: usize>(x: &[T], cells: &[u32]) -> ([T; L], [u32; L]) {
+    let (mut best, mut winner) = ([T::default(); L], [0; L]);
+    for (k, &at) in cells.iter().enumerate() {
+        let cells = &x[at as usize..at as usize + L];
+        for l in 0..L {
+            // Not `cell > best`, which a NaN would lose; and nothing takes the window from a NaN.
+            let takes = (k == 0) | (!(cells[l] <= best[l]) & (best[l] == best[l]));
+            best[l] = select_unpredictable(takes, cells[l], best[l]);
+            winner[l] = select_unpredictable(takes, k as u32, winner[l]);
+        }
+    }
+    (best, winner)
+}
+
+/// `yes` in the channels that cell `k` wins, `no` in the others. In an array of its own, which nothing else can overlap: otherwise the compiler
+/// would take the channels one by one.
+#[inline(always)]
+fn selected<T: Real>(k: usize, winner: &[u32], yes: &[T], no: &[T]) -> [T; LANES] {
+    let mut chosen = [T::default(); LANES];
+    for (((to, winner), yes), no) in chosen.iter_mut().zip(winner).zip(yes).zip(no) {
+        *to = select_unpredictable(*winner == k as u32, *yes, *no);
+    }
+    chosen
 }
 
 fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T], then: Epilogue) {
@@ -151,48 +224,15 @@ fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T], then: Epilogue) {
         return;
     }
     y.par_chunks_mut(p.output_row()).enumerate().with_min_len(4).for_each(|(row, y)| {
-        let x = &x[row / p.rows.output * p.image()..][..p.image()];
-        for (ox, y) in y.chunks_exact_mut(p.channels).enumerate() {
-            maximum(p, x, row % p.rows.output, ox, y);
-        }
+        let (image, oy) = (row / p.rows.output, row % p.rows.output);
+        each_window(
+            p,
+            oy..oy + 1,
+            &x[image * p.image()..][..p.image()],
+            #[inline(always)]
+            |at, _, best, _| y[at - oy * p.output_row()..][..best.len()].copy_from_slice(best),
+        );
         then.apply(row * p.output_row(), y);
-    });
-}
-
-/// The maximum under the window at one place of an image, for each channel.
-fn maximum<T: Real>(p: &Pooled, x: &[T], oy: usize, ox: usize, best: &mut [T]) {
-    let mut first = true;
-    p.each_cell(oy, ox, |at| {
-        let cells = &x[at..at + p.channels];
-        if std::mem::take(&mut first) {
-            best.copy_from_slice(cells);
-        } else {
-            best.iter_mut().zip(cells).for_each(|(best, cell)| *best = if beats(*cell, *best) { *cell } else { *best });
-        }
-    });
-}
-
-/// For all windows of one image: calls `f(place in the image's output, offset of a cell, 1 in each channel that the cell wins)`.
-///
-/// Two passes, the maximum and then who has it, because each is then a loop without branches.
-fn each_window<T: Real>(p: &Pooled, x: &[T], mut f: impl FnMut(usize, usize, &[u32])) {
-    with_scratch(p.channels, |best: &mut [T]| {
-        with_scratch(2 * p.channels, |flags: &mut [u32]| {
-            let (open, wins) = flags.split_at_mut(p.channels);
-            for place in 0..p.rows.output * p.columns.output {
-                let (oy, ox) = (place / p.columns.output, place % p.columns.output);
-                maximum(p, x, oy, ox, best);
-                open.fill(1);
-                p.each_cell(oy, ox, |at| {
-                    let cells = &x[at..at + p.channels];
-                    for (((wins, open), cell), best) in wins.iter_mut().zip(&mut *open).zip(cells).zip(&*best) {
-                        *wins = *open & u32::from((*cell == *best) | cell.is_nan());
-                        *open ^= *wins;
-                    }
-                    f(place * p.channels, at, wins);
-                });
-            }
-        });
     });
 }
 
@@ -203,14 +243,19 @@ fn spread<T: Real>(p: &Pooled, x: &[T], dy: &[T], dx: &mut [T], then: Epilogue) 
     dx.par_chunks_mut(p.image()).zip(x.par_chunks(p.image())).enumerate().for_each(|(image, (dx, x))| {
         let dy = &dy[image * p.output_image()..][..p.output_image()];
         dx.fill(T::zero());
-        each_window(p, x, |place, at, wins| {
-            let (dx, dy) = (&mut dx[at..at + p.channels], &dy[place..place + p.channels]);
-            // Reading `dy` whether it is used or not spares a branch that would be guessed wrong half of the time.
-            for ((dx, dy), wins) in dx.iter_mut().zip(dy).zip(wins) {
-                let dy = *dy;
-                *dx += if *wins != 0 { dy } else { T::zero() };
-            }
-        });
+        each_window(
+            p,
+            0..p.rows.output,
+            x,
+            #[inline(always)]
+            |at, cells, _, winner| {
+                let dy = &dy[at..at + winner.len()];
+                for (k, &at) in cells.iter().enumerate() {
+                    let gains = selected(k, winner, dy, &[T::default(); LANES]);
+                    dx[at as usize..at as usize + winner.len()].iter_mut().zip(&gains).for_each(|(dx, gain)| *dx += *gain);
+                }
+            },
+        );
         then.apply(image * p.image(), dx);
     });
 }
@@ -221,13 +266,20 @@ fn pick<T: Real>(p: &Pooled, x: &[T], values: &[T], y: &mut [T]) {
     }
     let images = x.par_chunks(p.image()).zip(values.par_chunks(p.image()));
     y.par_chunks_mut(p.output_image()).zip(images).for_each(|(y, (x, values))| {
-        each_window(p, x, |place, at, wins| {
-            let (y, values) = (&mut y[place..place + p.channels], &values[at..at + p.channels]);
-            for ((y, value), wins) in y.iter_mut().zip(values).zip(wins) {
-                let value = *value;
-                *y = if *wins != 0 { value } else { *y };
-            }
-        });
+        each_window(
+            p,
+            0..p.rows.output,
+            x,
+            #[inline(always)]
+            |at, cells, _, winner| {
+                let y = &mut y[at..at + winner.len()];
+                for (k, &at) in cells.iter().enumerate() {
+                    let values = &values[at as usize..at as usize + winner.len()];
+                    let picked = selected(k, winner, values, y);
+                    y.copy_from_slice(&picked[..y.len()]);
+                }
+            },
+        );
     });
 }
 
