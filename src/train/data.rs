@@ -4,6 +4,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape, Spec};
 use ndarray::{ArrayBase, Dimension};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Numbers of one type, the first axis of which counts samples. Cheap to clone.
@@ -121,7 +122,20 @@ impl Samples {
     /// The bytes of these samples, one after the other.
     pub(super) fn gather(&self, rows: &[u32]) -> Vec<u8> {
         let size = self.sample_bytes();
-        rows.iter().flat_map(|&row| &self.bytes[row as usize * size..][..size]).copied().collect()
+        let mut bytes = Vec::with_capacity(rows.len() * size);
+        rows.iter().for_each(|&row| bytes.extend_from_slice(&self.bytes[row as usize * size..][..size]));
+        bytes
+    }
+
+    /// The bytes of `count` samples from `start` on. If there are fewer, the last stands for what is missing, so that one program serves all
+    /// batches.
+    pub(super) fn filled(&self, start: usize, count: usize) -> Cow<'_, [u8]> {
+        let (size, end) = (self.sample_bytes(), self.count());
+        if start + count <= end {
+            return Cow::Borrowed(&self.bytes[start * size..(start + count) * size]);
+        }
+        let rows: Vec<u32> = (start..start + count).map(|row| row.min(end - 1) as u32).collect();
+        Cow::Owned(self.gather(&rows))
     }
 
     /// Every number as f64.

@@ -62,9 +62,7 @@ impl Model {
         let step = Function::new("predict_step", |args: &[Tensor]| self.call_all(args, &Call::inference()));
         let mut values: Vec<Vec<f32>> = vec![Vec::new(); outputs.len()];
         for start in (0..count).step_by(batch.max(1)) {
-            // The last batch is filled up with the last sample, so that one program serves all.
-            let rows: Vec<u32> = (start..start + batch).map(|row| row.min(count - 1) as u32).collect();
-            let of = |x: &Samples| feed::tensor(device, Spec::new(x.spec().shape.with(0, batch), x.spec().dtype), &x.gather(&rows));
+            let of = |x: &Samples| feed::tensor(device, Spec::new(x.spec().shape.with(0, batch), x.spec().dtype), &x.filled(start, batch));
             let inputs = x.iter().map(of).collect::<Result<Vec<_>>>()?;
             for (i, y) in step.call_on(device, &inputs.iter().collect::<Vec<_>>())?.iter().enumerate() {
                 let filled: Vec<f32> = y.read().await?;
