@@ -186,7 +186,7 @@ fn print_floors(options: &Options, gauges: &[Gauge]) -> Result<()> {
     Ok(())
 }
 
-const TRAINING: [&str; 16] = [
+const TRAINING: [&str; 17] = [
     "model",
     "batch",
     "device",
@@ -198,6 +198,7 @@ const TRAINING: [&str; 16] = [
     "steps/s",
     "GFLOP/s",
     "dispatches",
+    "host µs/dispatch",
     "first ms",
     "planned MB",
     "live MB",
@@ -223,7 +224,7 @@ fn line(job: &Job, rows: &[&Value], floor: f64, ratios: Ratios) -> Vec<String> {
     let mut cells = vec![job.model.clone(), job.batch.to_string(), device.into(), fuse.into()];
     cells.extend(match job.mode {
         Mode::Train => {
-            let planned = ["steps/s", "gflops", "dispatches", "first_ms", "planned_mb", "live_mb", "peak_rss_mb"];
+            let planned = ["steps/s", "gflops", "dispatches", "host_us", "first_ms", "planned_mb", "live_mb", "peak_rss_mb"];
             let rest = planned.map(|key| cell(if key == "steps/s" { "rate" } else { key }));
             [cell("median_ms"), cell("p90_ms"), number(Some(floor)), share].into_iter().chain(rest).collect::<Vec<_>>()
         }
