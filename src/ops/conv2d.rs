@@ -9,10 +9,10 @@ use super::columns::Geometry;
 use super::conv2d_dw::Conv2dDw;
 use super::conv2d_dx::Conv2dDx;
 use super::correlate::Correlation;
-use super::gemm::{Product, Windows, constants};
+use super::gemm::{Product, Windows};
 use super::winograd::Winograd;
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, float_dtype};
 use crate::record::record_one;
 use crate::shape::Spec;
 use crate::tensor::Tensor;
@@ -76,7 +76,7 @@ impl Op for Conv2d {
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
         let geometry = self.geometry(launch.input(0), launch.input(1))?;
-        convolve(launch, "conv2d", &geometry, [1, 1], [Buffer::Input(0), Buffer::Input(1), Buffer::Output(0)]);
+        convolve(launch, "conv2d", &geometry, [1, 1], [Buffer::Input(0), Buffer::Input(1)]);
         Ok(())
     }
 
@@ -85,29 +85,13 @@ impl Op for Conv2d {
     }
 }
 
-/// Adds the dispatches of a convolution into output 0, which is the last of the buffers. With `up` above one, the kernel slides over the images with `up - 1`
-/// zeros put between their pixels: the input gradient of a convolution with strides.
-pub(super) fn convolve(launch: &mut Launch, name: &'static str, g: &Geometry, up: [usize; 2], buffers: [Buffer; 3]) {
+/// Adds the dispatches of a convolution of images by a kernel, the two factors, into output 0. With `up` above one, the kernel slides over the
+/// images with `up - 1` zeros put between their pixels: the input gradient of a convolution with strides.
+pub(super) fn convolve(launch: &mut Launch, name: &'static str, g: &Geometry, up: [usize; 2], factors: [Buffer; 2]) {
     let pixels = g.images * g.rows.output * g.columns.output;
     let windows = Some(Windows { geometry: g, up });
     let product = Product { name, size: [pixels, g.cout, g.depth()], batch: 1, steps: [0, 0], turned: [false, false], windows };
-    if product.fits_lanes(launch) {
-        return product.launch_lanes(launch, [buffers[0], buffers[1]]);
-    }
-    let size = if launch.adapter().software { 8 } else { 64 };
-    let padded = g.rows.padded() || g.columns.padded() || up != [1, 1];
-    let source = match in_fours(g) {
-        true => include_str!("../../shaders/conv2d_vec4.wgsl"),
-        false => include_str!("../../shaders/conv2d.wgsl"),
-    };
-    let variant = [("UP_Y", up[0]), ("UP_X", up[1]), ("PADDED", usize::from(padded)), ("SIZE", size)];
-    let shader = Shader::new(name, source).set_all(&constants(g)).set_all(&variant);
-    launch.threads(shader, &buffers, &[pixels as u32], pixels.div_ceil(8) * g.cout.div_ceil(8), size as u32);
-}
-
-/// Whether channels can be read four at a time.
-pub(super) fn in_fours(g: &Geometry) -> bool {
-    g.cin > 0 && g.cin.is_multiple_of(4) && g.cout.is_multiple_of(4)
+    product.launch(launch, factors);
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! a tile of the gradient is summed in registers: neighbouring channels of the images by neighbouring channels of `dy`, pixel by pixel.
 
 use super::columns::{Conv2dParams, Geometry, add};
-use super::conv2d::{Conv2d, in_fours};
+use super::conv2d::Conv2d;
 use super::conv2d_dx::Conv2dDx;
-use super::gemm::{Product, Windows, constants, sum_planes};
+use super::gemm::{Product, Windows};
 use super::sweep::{Source, Sweep};
 use super::window::expect_shape;
 use super::winograd::Winograd;
@@ -16,7 +16,7 @@ use crate::device::cpu::Real;
 use crate::device::cpu::gemm::with_scratch;
 use crate::device::cpu::tile::{Factors, Offsets, Tiles};
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, float_dtype};
 use crate::record::record_one;
 use crate::shape::{Shape, Spec};
 use crate::tensor::Tensor;
@@ -83,43 +83,13 @@ impl Op for Conv2dDw {
         let windows = Some(Windows { geometry: &g, up: [1, 1] });
         let size = [g.depth(), g.cout, g.images * g.rows.output * g.columns.output];
         let product = Product { name: self.name(), size, batch: 1, steps: [0, 0], turned: [true, false], windows };
-        if product.fits_lanes(launch) {
-            product.launch_lanes(launch, [Buffer::Input(0), Buffer::Input(1)]);
-            return Ok(());
-        }
-        let threads = g.depth().div_ceil(TILE[0]) * g.cout.div_ceil(TILE[1]);
-        let rows = g.images * g.rows.output;
-        let (elements, software) = (g.kernel_shape().elements(), launch.adapter().software);
-        let planes = planes(threads, rows, elements, software);
-        let size = if software { 8 } else { 64 };
-        let source = match in_fours(&g) {
-            true => include_str!("../../shaders/conv2d_dw_vec4.wgsl"),
-            false => include_str!("../../shaders/conv2d_dw.wgsl"),
-        };
-        let shader = Shader::new("conv2d_dw", source).set_all(&constants(&g));
-        let shader = shader.set_all(&[("PADDED", usize::from(g.rows.padded() || g.columns.padded())), ("SIZE", size)]);
-        let parts = if planes == 1 { Buffer::Output(0) } else { launch.scratch(planes * elements) };
-        let buffers = [Buffer::Input(0), Buffer::Input(1), parts];
-        launch.threads(shader, &buffers, &[rows as u32, rows.div_ceil(planes) as u32, planes as u32], threads * planes, size as u32);
-        if planes > 1 {
-            sum_planes(launch, parts, elements, planes);
-        }
+        product.launch(launch, [Buffer::Input(0), Buffer::Input(1)]);
         Ok(())
     }
 
     fn takes_epilogue(&self) -> bool {
         true
     }
-}
-
-/// Rows and columns of the gradient that one GPU thread sums.
-const TILE: [usize; 2] = [8, 8];
-
-/// Parts of the sum on the GPU: enough threads to fill the adapter, at least one row of pixels each, and no more memory than 16 MiB.
-pub(super) fn planes(threads: usize, rows: usize, elements: usize, software: bool) -> usize {
-    let wanted = if software { 1 << 10 } else { 1 << 14 };
-    let wanted = wanted / threads.max(1);
-    wanted.min(64).min(PART_MEMORY / elements.max(1)).min(rows).max(1)
 }
 
 /// Tasks on the CPU.

@@ -79,7 +79,7 @@ impl Op for Conv2dDx {
         let shader = shader.set_all(&[("TAPS", g.rows.window * g.columns.window), ("CIN", g.cin), ("COUT", g.cout)]);
         launch.threads(shader, &[Buffer::Input(0), turned], &[], elements, 64);
         let over_dy = Geometry { images: g.images, rows: turned_axis(&g.rows), columns: turned_axis(&g.columns), cin: g.cout, cout: g.cin };
-        convolve(launch, "conv2d_dx", &over_dy, [g.rows.stride, g.columns.stride], [Buffer::Input(1), turned, Buffer::Output(0)]);
+        convolve(launch, "conv2d_dx", &over_dy, [g.rows.stride, g.columns.stride], [Buffer::Input(1), turned]);
         Ok(())
     }
 

@@ -6,7 +6,6 @@
 //! every row is summed by itself first, so that rounding errors stay small.
 
 use super::columns::{Conv2dParams, add};
-use super::conv2d_dw::planes;
 use super::depthwise_conv2d::{DepthwiseConv2d, add_product, each_pair, slide, specialise};
 use super::depthwise_conv2d_dx::DepthwiseConv2dDx;
 use super::gemm::sum_planes;
@@ -21,6 +20,14 @@ use crate::tensor::Tensor;
 use crate::with_real;
 use rayon::prelude::*;
 use std::ops::Range;
+
+/// Parts of the sum on a GPU: enough threads to fill the adapter, each of which sums one element over at least one row of pixels, and no more
+/// memory than 16 MiB.
+fn planes(elements: usize, rows: usize, software: bool) -> usize {
+    let wanted = if software { 1 << 10 } else { 1 << 14 };
+    let elements = elements.max(1);
+    (wanted / elements).min(64).min((4 << 20) / elements).min(rows).max(1)
+}
 
 /// Parts of the sum on the CPU.
 const PARTS: usize = 32;
@@ -75,7 +82,7 @@ impl Op for DepthwiseConv2dDw {
         launch.no_f64(self.name())?;
         let p = self.slide(launch.input(0), launch.input(1))?;
         let (elements, rows) = (launch.output_shape(0).elements(), p.images * p.rows.output);
-        let planes = planes(elements, rows, elements, launch.adapter().software);
+        let planes = planes(elements, rows, launch.adapter().software);
         let shader = specialise(Shader::new(self.name(), include_str!("../../shaders/depthwise_conv2d_dw.wgsl")), &p);
         let parts = if planes == 1 { Buffer::Output(0) } else { launch.scratch(planes * elements) };
         let params = [rows as u32, rows.div_ceil(planes) as u32, planes as u32];

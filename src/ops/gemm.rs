@@ -2,15 +2,25 @@
 //!
 //! What is chosen depends on shapes and on the class of the adapter alone, so that one adapter always computes the same bits:
 //!
-//! | adapter | factors | kernel | results of a thread |
-//! |---|---|---|---|
-//! | a CPU whose subgroups are 8 threads | read in vectors, or windows; at least 9 rows and whole vectors in a row of the result | `matmul_lanes.wgsl` | 32 × 4 or 32 × 8 |
-//! | any | any | `matmul.wgsl`, `conv2d*.wgsl` | 8 × 8 |
+//! | adapter | product | kernel | tile of a workgroup | threads | results of each |
+//! |---|---|---|---|---|---|
+//! | a CPU whose subgroups are 8 threads | read in vectors, or windows; at least 9 rows and whole vectors in a row of the result | `matmul_lanes.wgsl` | 32 × 32 or 32 × 64 | 8 | 32 × 4 or 32 × 8 |
+//! | any other CPU, any other product | | `matmul.wgsl`, registers only | 8 × 64 | 8 | 8 × 8 |
+//! | a card | at most 16 rows | `matmul.wgsl` | 16 × 64 | 64 | 4 × 4 |
+//! | | at most 16 columns | `matmul.wgsl` | 64 × 16 | 64 | 4 × 4 |
+//! | | at least 128 tiles, nearly full | `matmul.wgsl` | 128 × 128 | 256 | 8 × 8 |
+//! | | at least 256 tiles, nearly full | `matmul.wgsl` | 128 × 64 | 128 | 8 × 8 |
+//! | | at least 128 tiles times sections, nearly full | `matmul.wgsl` | 64 × 64 | 256 | 4 × 4 |
+//! | | any other | `matmul.wgsl` | 32 × 32 | 64 | 4 × 4 |
 //!
-//! Where the result is small, `k` is cut into sections whose sums a second dispatch adds in order.
+//! Where there are few tiles, `k` is cut into sections whose sums a second dispatch adds in order. `matmul.wgsl` reads a factor in vectors where
+//! its rows in memory are whole ones, and value by value where not.
+
+mod tile;
 
 use super::columns::Geometry;
 use crate::record::op::{Buffer, Launch, Shader};
+use tile::Tile;
 
 /// `y[batch, m, n] = Σ_k a[batch, m, k] · b[batch, k, n]` of f32.
 pub(super) struct Product<'g> {
@@ -43,8 +53,14 @@ const GROUPS: usize = 128;
 const DEPTH: usize = 128;
 
 impl Product<'_> {
+    /// Adds the dispatches that multiply `factors` into output 0.
+    pub fn launch(&self, launch: &mut Launch, factors: [Buffer; 2]) {
+        let lanes = Tile::forced().is_none() && self.fits_lanes(launch);
+        if lanes { self.launch_lanes(launch, factors) } else { self.launch_tiles(launch, factors) }
+    }
+
     /// Whether `matmul_lanes.wgsl` is the kernel for this product.
-    pub fn fits_lanes(&self, launch: &Launch) -> bool {
+    fn fits_lanes(&self, launch: &Launch) -> bool {
         let ([m, n, k], whole) = (self.size, |length: usize| length > 0 && length.is_multiple_of(4));
         let first = self.windows.is_some() || whole(if self.turned[0] { m } else { k });
         let second = whole(if self.turned[1] { k } else { n });
@@ -52,7 +68,7 @@ impl Product<'_> {
     }
 
     /// Adds the dispatches of `matmul_lanes.wgsl`: `factors` to output 0.
-    pub fn launch_lanes(&self, launch: &mut Launch, factors: [Buffer; 2]) {
+    fn launch_lanes(&self, launch: &mut Launch, factors: [Buffer; 2]) {
         let [m, n, k] = self.size;
         // Half of a wide tile must not lie beyond the last column.
         let wide = n.div_ceil(TILE).is_multiple_of(2) || n > 4 * TILE;
@@ -71,8 +87,37 @@ impl Product<'_> {
         }
     }
 
+    /// Adds the dispatches of `matmul.wgsl`.
+    fn launch_tiles(&self, launch: &mut Launch, factors: [Buffer; 2]) {
+        let size @ [m, n, k] = self.size;
+        let tile = Tile::of(size, self.batch, launch);
+        let Sections { count, length } = tile.sections(size, self.batch);
+        let to = if count == 1 { Buffer::Output(0) } else { launch.scratch(count * self.batch * m * n) };
+        let [tiles_m, tiles_n] = [m.div_ceil(tile.rows()), n.div_ceil(tile.columns())];
+        let params = [m, n, k, length, tiles_n, tiles_m, self.batch, count, self.steps[0], self.steps[1]].map(|v| v as u32);
+        let mut shader = self.with_windows(Shader::new(self.name, include_str!("../../shaders/matmul.wgsl")));
+        let whole = |length: usize| length.is_multiple_of(4);
+        if self.windows.is_none() && !whole(if self.turned[0] { m } else { k }) {
+            shader = shader.part("the first factor", include_str!("../../shaders/parts/first.wgsl"));
+        }
+        if !whole(if self.turned[1] { k } else { n }) {
+            shader = shader.part("the second factor", include_str!("../../shaders/parts/second.wgsl"));
+        }
+        if !whole(n) {
+            shader = shader.part("the result", include_str!("../../shaders/parts/result.wgsl"));
+        }
+        let [turn_a, turn_b] = self.turned.map(usize::from);
+        let shader = tile.specialise(shader, k).set_all(&[("TURN_A", turn_a), ("TURN_B", turn_b)]);
+        let threads = tiles_m * tiles_n * self.batch * count * tile.threads();
+        launch.threads(shader, &[factors[0], factors[1], to], &params, threads, tile.threads() as u32);
+        if count > 1 {
+            sum_planes(launch, to, self.batch * m * n, count);
+        }
+    }
+
     fn with_windows(&self, shader: Shader) -> Shader {
-        let Some(Windows { geometry: g, up }) = &self.windows else { return shader };
+        // Of no cells at all, nothing is read.
+        let Some(Windows { geometry: g, up }) = self.windows.as_ref().filter(|w| w.geometry.depth() > 0) else { return shader };
         let part = match g.cin.is_multiple_of(4) {
             true => include_str!("../../shaders/parts/windows_vec4.wgsl"),
             false => include_str!("../../shaders/parts/windows.wgsl"),
@@ -107,8 +152,8 @@ pub(super) fn sum_planes(launch: &mut Launch, parts: Buffer, elements: usize, pl
     launch.threads(shader, &[parts, Buffer::Output(0)], &[elements as u32, planes as u32], elements, size as u32);
 }
 
-/// The constants that the convolution shaders share.
-pub(super) fn constants(g: &Geometry) -> [(&'static str, usize); 14] {
+/// The constants of the shader parts that read windows.
+fn constants(g: &Geometry) -> [(&'static str, usize); 14] {
     [
         ("H", g.rows.input),
         ("W", g.columns.input),

@@ -2,11 +2,11 @@
 //!
 //! With `y = a·b`, `∂a = ∂y·bᵀ` and `∂b = aᵀ·∂y`: products again, so nothing is ever transposed in memory.
 
-use super::gemm::{Product, Sections, sum_planes};
+use super::gemm::Product;
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::{Matrix, gemm, gemm_parallel};
 use crate::error::{Error, Result};
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, float_dtype};
 use crate::record::record_one;
 use crate::shape::{Shape, Spec};
 use crate::tensor::Tensor;
@@ -14,9 +14,9 @@ use crate::with_real;
 use rayon::prelude::*;
 
 #[derive(Debug, Clone)]
-struct Matmul {
-    transpose_a: bool,
-    transpose_b: bool,
+pub(super) struct Matmul {
+    pub(super) transpose_a: bool,
+    pub(super) transpose_b: bool,
 }
 
 impl Tensor {
@@ -124,21 +124,7 @@ impl Op for Matmul {
         let (count, a_step, b_step) = self.batch(a, b, y);
         let turned = [self.transpose_a, self.transpose_b];
         let product = Product { name: "matmul", size: [m, n, k], batch: count, steps: [a_step, b_step], turned, windows: None };
-        if product.fits_lanes(launch) {
-            product.launch_lanes(launch, [Buffer::Input(0), Buffer::Input(1)]);
-            return Ok(());
-        }
-        let grid = Grid::of([m, n, k], count, launch.adapter().software);
-        let Sections { count: sections, length } = grid.sections;
-        let to = if sections == 1 { Buffer::Output(0) } else { launch.scratch(count * sections * m * n) };
-        let params = [m, n, k, length, grid.tiles_n, grid.tiles_m, count, sections, a_step, b_step].map(|v| v as u32);
-        let (wide, high) = (grid.wide, grid.high);
-        let shader = self.shader([m, n, k]).set_all(&[("WIDE", wide), ("HIGH", high)]);
-        let threads = count * sections * grid.tiles_m * grid.tiles_n * wide * high;
-        launch.threads(shader, &[Buffer::Input(0), Buffer::Input(1), to], &params, threads, (wide * high) as u32);
-        if sections > 1 {
-            sum_planes(launch, to, count * m * n, sections);
-        }
+        product.launch(launch, [Buffer::Input(0), Buffer::Input(1)]);
         Ok(())
     }
 
@@ -180,57 +166,12 @@ impl Matmul {
         });
         Ok(())
     }
-
-    /// The shader for these factors. A factor whose rows in memory are whole vectors is read in vectors, four rows to a tile.
-    fn shader(&self, [m, n, k]: [usize; 3]) -> Shader {
-        let mut shader = Shader::new("matmul", include_str!("../../shaders/matmul.wgsl"));
-        if self.transpose_a {
-            shader = shader.hook("place_a", "return base + k * p.m + m;");
-        }
-        if self.transpose_b {
-            shader = shader.hook("place_b", "return base + n * p.k + k;");
-        }
-        match self.transpose_a {
-            true if m % 4 == 0 => shader = shader.hook("tile_a", "return transpose(four_a(base, k, min(m, p.m - 4u), p.m, p.k - 1u));"),
-            false if k % 4 == 0 => shader = shader.hook("tile_a", "return four_a(base, m, k, p.k, p.m - 1u);"),
-            _ => {}
-        }
-        match self.transpose_b {
-            true if k % 4 == 0 => shader = shader.hook("tile_b", "return transpose(four_b(base, n, k, p.k, p.n - 1u));"),
-            false if n % 4 == 0 => shader = shader.hook("tile_b", "return four_b(base, k, min(n, p.n - 4u), p.n, p.k - 1u);"),
-            _ => {}
-        }
-        shader
-    }
 }
 
 /// From so many products on, each runs on one thread.
 const BATCH: usize = 8;
 /// Multiplications that are worth a task.
 const TASK: usize = 1 << 18;
-
-/// How a product is laid out over workgroups.
-struct Grid {
-    wide: usize,
-    high: usize,
-    tiles_m: usize,
-    tiles_n: usize,
-    sections: Sections,
-}
-
-impl Grid {
-    /// A thread computes 8 × 8 results. Where that makes few threads, `k` is cut into sections for more of them.
-    fn of([m, n, k]: [usize; 3], batch: usize, software: bool) -> Grid {
-        // A software adapter has few cores and runs one row of lanes at a time.
-        let (wide, high, enough) = if software { (8, 1, 1 << 9) } else { (8, 8, 1 << 14) };
-        let (tiles_m, tiles_n) = (m.div_ceil(8 * high), n.div_ceil(8 * wide));
-        let threads = m.div_ceil(8) * n.div_ceil(8) * batch;
-        Grid { wide, high, tiles_m, tiles_n, sections: Sections::of(k, enough / threads.max(1), DEPTH) }
-    }
-}
-
-/// Sections of `k` are not cut shorter than this.
-const DEPTH: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -308,18 +249,6 @@ mod tests {
                     .run();
             }
         }
-    }
-
-    #[test]
-    fn a_grid_covers_its_product_once() {
-        for size @ [_, _, k] in [[1, 1, 1], [128, 128, 36_864], [8, 8, 129], [5000, 64, 288], [128, 10, 128], [7, 7, 0]] {
-            for software in [false, true] {
-                let Sections { count, length } = Grid::of(size, 1, software).sections;
-                assert!(length.is_multiple_of(4) && count * length >= k, "{size:?}");
-                assert!(count == 1 || (count - 1) * length < k, "{size:?}: an empty section");
-            }
-        }
-        assert!(Grid::of([128, 128, 36_864], 1, false).sections.count > 16);
     }
 
     #[test]
