@@ -64,7 +64,8 @@ fn options() -> Result<Options> {
 fn main() -> Result<()> {
     let options = options()?;
     let device = common::device(&options.device)?;
-    let cases: Vec<Case> = cases().into_iter().filter(|c| c.title().contains(&options.only)).collect();
+    let cases: Vec<Case> =
+        cases(device.is_gpu() && !common::is_software(&device)).into_iter().filter(|c| c.title().contains(&options.only)).collect();
     ensure!(!cases.is_empty(), "no kernel's line contains {:?}", options.only);
     let gauge = Gauge::new(&device)?;
     if !options.json {
@@ -165,8 +166,8 @@ fn roofline(device: &Device, cases: &[Case], measured: &[Measured]) -> Figure {
     Figure { title: "Kernels under the roof".into(), subtitle, panels: vec![panel] }
 }
 
-/// All kernels, each size once.
-fn cases() -> Vec<Case> {
+/// All kernels, each size once; with products that only a card is fast enough for, where one is measured.
+fn cases(card: bool) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     let mut add = |from: &str, kernels: Vec<Kernel>| {
         for kernel in kernels {
@@ -188,6 +189,11 @@ fn cases() -> Vec<Case> {
     add("ResNet-18, ImageNet", resnet(4, 56, 64));
     add("MLP 1024", Network::named("mlp:1024").expect("a network").training(128));
     add("MLP 1024", vec![Kernel::BiasRelu { rows: 128, columns: 1024 }, Kernel::ReluMask { elements: 128 * 1024 }]);
+    if card {
+        let square = |size, layout| Kernel::Matmul { layout, m: size, n: size, k: size };
+        add("large", [Layout::Nn, Layout::Nt, Layout::Tn].map(|layout| square(4096, layout)).to_vec());
+        add("large", [512, 1024, 2048].map(|size| square(size, Layout::Nn)).to_vec());
+    }
     add("embedding", vec![Kernel::Gather { table: 50_000, row: 64, count: 4096 }]);
     cases
 }

@@ -9,7 +9,7 @@ use gradus::models::Sequential;
 use gradus::ops::conv2d::Conv2dParams;
 use gradus::ops::pointwise::{map, map1};
 use gradus::optimizers::{Adam, Optimizer};
-use gradus::testing::{close, same_bits, without_fusion};
+use gradus::testing::{close, gpu_with_hardware_kernels, same_bits, without_fusion};
 use gradus::{DType, Device, Function, GradientTape, Result, Tensor, Variable};
 use models::{batch, devices, small, step, waves};
 
@@ -35,7 +35,7 @@ fn outcome(args: &[&Tensor], f: &dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>) -> Re
 
 /// Runs `f` both ways on every device, and compares. `kernels`: how many the fused program has on the CPU.
 fn both_ways(what: &str, shapes: &[&[usize]], kernels: usize, f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>) -> Result<()> {
-    for device in devices(what) {
+    for device in devices(what).into_iter().chain(gpu_with_hardware_kernels()) {
         let make = |(i, shape): (usize, &&[usize])| Tensor::new(&device, *shape, &waves(i * 7 + shape.iter().product::<usize>())[i * 7..]);
         let args = shapes.iter().enumerate().map(make).collect::<Result<Vec<_>>>()?;
         let args: Vec<&Tensor> = args.iter().collect();
@@ -77,6 +77,9 @@ fn products_and_convolutions_end_in_what_follows() -> Result<()> {
     both_ways("matmul, bias, relu", &[&[9, 20], &[20, 10], &[10]], 1, |x| Ok(vec![x[0].matmul(&x[1])?.add(&x[2])?.relu()?]))?;
     both_ways("matmul cut along k", &[&[6, 5000], &[5000, 12], &[12]], 1, |x| Ok(vec![x[0].matmul(&x[1])?.add(&x[2])?.relu()?]))?;
     both_ways("matmul cut in blocks", &[&[300, 70], &[70, 411], &[300, 411]], 1, |x| Ok(vec![x[0].matmul(&x[1])?.mul(&x[2])?]))?;
+    both_ways("matmul of lengths read in vectors", &[&[68, 70], &[70, 44], &[44]], 1, |x| {
+        Ok(vec![x[0].matmul(&x[1])?.add(&x[2])?.relu()?])
+    })?;
     both_ways("a product seen as images", &[&[4, 6], &[6, 32], &[4, 4, 2, 4]], 1, |x| {
         Ok(vec![x[0].matmul(&x[1])?.reshape([4, 4, 2, 4])?.mul(&x[2])?])
     })?;

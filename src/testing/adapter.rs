@@ -29,7 +29,7 @@ pub fn gpu(what: &str) -> Option<Device> {
 }
 
 /// The adapter of [`gpu`], where it is a CPU that plays a GPU, opened so that it runs the kernels that are for graphics hardware.
-pub(crate) fn gpu_with_hardware_kernels() -> Option<Device> {
+pub fn gpu_with_hardware_kernels() -> Option<Device> {
     static GPU: OnceLock<Option<Device>> = OnceLock::new();
     GPU.get_or_init(|| open(true)).clone()
 }

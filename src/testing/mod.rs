@@ -18,12 +18,9 @@ pub use shaders::shaders_of;
 pub(crate) use shaders::{observe, observing};
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use adapter::gpu;
+pub use adapter::{gpu, gpu_with_hardware_kernels};
 
 /// Compiles what `f` computes on this thread without fusing operations, as `GRADUS_FUSE=0` does for a whole process: to compare with.
 pub fn without_fusion<R>(f: impl FnOnce() -> R) -> R {
     crate::compile::fuse::without(f)
 }
-
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use adapter::gpu_with_hardware_kernels;
