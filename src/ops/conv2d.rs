@@ -90,7 +90,7 @@ impl Op for Conv2d {
 pub(super) fn convolve(launch: &mut Launch, name: &'static str, g: &Geometry, up: [usize; 2], buffers: [Buffer; 3]) {
     let pixels = g.images * g.rows.output * g.columns.output;
     let windows = Some(Windows { geometry: g, up });
-    let product = Product { name, size: [pixels, g.cout, g.depth()], batch: 1, steps: [0, 0], turned: [false, false], windows };
+    let product = Product { name, size: [pixels, g.cout, g.depth()], batch: 1, steps: [0, 0], turned: [false, false], taps: 1, windows };
     if product.fits_lanes(launch) {
         return product.launch_lanes(launch, [buffers[0], buffers[1]]);
     }
@@ -181,6 +181,8 @@ mod tests {
         run([2, 7, 8, 12], [3, 2, 12, 36], params([1, 1], Valid, [1, 1]));
         run([2, 7, 8, 36], [2, 3, 36, 12], params([2, 1], Same, [1, 2]));
         run([2, 6, 5, 5], [2, 3, 5, 40], params([1, 2], Same, [1, 1]));
+        run([2, 7, 6, 3], [3, 3, 3, 16], params([1, 1], Same, [1, 1]));
+        run([2, 7, 6, 8], [3, 2, 8, 5], params([2, 2], Same, [1, 1]));
     }
 
     #[test]

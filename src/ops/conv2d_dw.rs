@@ -82,7 +82,7 @@ impl Op for Conv2dDw {
         let g = self.geometry(launch.input(0), launch.input(1))?;
         let windows = Some(Windows { geometry: &g, up: [1, 1] });
         let size = [g.depth(), g.cout, g.images * g.rows.output * g.columns.output];
-        let product = Product { name: self.name(), size, batch: 1, steps: [0, 0], turned: [true, false], windows };
+        let product = Product { name: self.name(), size, batch: 1, steps: [0, 0], turned: [true, false], taps: 1, windows };
         if product.fits_lanes(launch) {
             product.launch_lanes(launch, [Buffer::Input(0), Buffer::Input(1)]);
             return Ok(());
