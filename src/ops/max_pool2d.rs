@@ -192,6 +192,9 @@ mod tests {
             ([1, 4, 7, 4], [3, 3], [3, 3], Padding::Same),
             ([1, 6, 9, 4], [2, 3], [3, 4], Padding::Valid),
             ([1, 5, 7, 4], [3, 2], [2, 1], Padding::Same),
+            // The CPU takes 16, 4 and 1 at a time.
+            ([2, 5, 4, 21], [2, 2], [2, 2], Padding::Same),
+            ([1, 4, 5, 32], [3, 2], [1, 2], Padding::Valid),
         ] {
             let p = Pool2dParams { size, strides, padding };
             let inputs = [float(x)];
@@ -218,7 +221,9 @@ mod tests {
     }
 
     fn devices() -> impl Iterator<Item = (Device, usize)> {
-        std::iter::once(Device::cpu()).chain(crate::testing::gpu("max_pool2d")).flat_map(|device| [(device.clone(), 1), (device, 4)])
+        std::iter::once(Device::cpu())
+            .chain(crate::testing::gpu("max_pool2d"))
+            .flat_map(|device| [1, 4, 17].map(|channels| (device.clone(), channels)))
     }
 
     #[test]
