@@ -186,6 +186,12 @@ mod tests {
     }
 
     #[test]
+    fn kernels_of_nine_cells_and_whole_vectors_of_channels() {
+        run([1, 7, 6, 32], [3, 3, 32, 32], params([1, 1], Padding::Same, [1, 1]));
+        run([2, 6, 7, 16], [3, 3, 16, 64], params([1, 1], Padding::Valid, [1, 1]));
+    }
+
+    #[test]
     fn kernels_of_one_cell() {
         run([3, 4, 5, 3], [1, 1, 3, 4], Conv2dParams::default());
         run([3, 4, 5, 8], [1, 1, 8, 12], params([2, 2], Padding::Same, [1, 1]));
@@ -219,7 +225,12 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_bit() {
-        for (x, kernel) in [([24, 12, 12, 8], [3, 3, 8, 16]), ([24, 20, 20, 1], [5, 5, 1, 8]), ([1, 90, 40, 16], [3, 3, 16, 8])] {
+        for (x, kernel) in [
+            ([24, 12, 12, 8], [3, 3, 8, 16]),
+            ([24, 20, 20, 1], [5, 5, 1, 8]),
+            ([24, 12, 13, 32], [3, 3, 32, 48]),
+            ([1, 90, 40, 16], [3, 3, 16, 8]),
+        ] {
             let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| bits(x, kernel));
             let one = with(1);
             assert!(one == with(2) && one == with(5), "{x:?} {kernel:?}");

@@ -137,7 +137,7 @@ pub(super) fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [
         dkernel.fill(T::default());
         return then.apply_to_all(dkernel);
     }
-    let tiles = Tiles::new();
+    let tiles = Tiles::here();
     let columns = Sweep::forward(&g.columns);
     let pixel = g.cin.min(tiles.lanes) + g.cout.min(tiles.panel(0, usize::MAX).len());
     let block = (CLOSE / pixel / g.columns.output).clamp(1, g.rows.output);

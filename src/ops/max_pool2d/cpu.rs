@@ -137,8 +137,7 @@ fn winners<T: Real, const L: usize>(x: &[T], cells: &[u32]) -> ([T; L], [u32; L]
     for (k, &at) in cells.iter().enumerate() {
         let cells = &x[at as usize..at as usize + L];
         for l in 0..L {
-            // Not `cell > best`, which a NaN would lose; and nothing takes the window from a NaN.
-            let takes = (k == 0) | (!(cells[l] <= best[l]) & (best[l] == best[l]));
+            let takes = (k == 0) | (cells[l] > best[l]) | (cells[l].is_nan() & !best[l].is_nan());
             best[l] = select_unpredictable(takes, cells[l], best[l]);
             winner[l] = select_unpredictable(takes, k as u32, winner[l]);
         }
