@@ -2,13 +2,17 @@
 // products too, of windows: shaders/parts.
 // There, a load costs as much as sixteen operations, and no less where all threads read one place; handing a value from one thread to the others
 // costs about one. So a workgroup is one subgroup, each of whose threads loads a part of the first factor that no other thread loads, and hands
-// it round. It computes 32 rows by 32 or 64 columns, each thread all rows of 4 or 8 of the columns.
+// it round. It computes 32 rows by 32 or 64 columns, each thread all rows of 4 or 8 of the columns; or 64 rows by 16 columns, of which half of the
+// threads compute the first 32 rows and the others the last.
 // A WGSL matrix is made of columns; here they are the rows of a tile, so a product of tiles stands the other way round.
 
-const WIDE: u32 = 1u;    // 1: 64 columns, 0: 32
+const COLUMNS: u32 = 64u;
 const RAGGED: u32 = 1u;  // 0 if k is a multiple of 4
 const TURN_A: u32 = 0u;  // 1: four values that lie together are of four rows of the first factor, 0: of one row
 const TURN_B: u32 = 0u;  // 1: four values that lie together are of one column of the second factor, 0: of four columns
+// A second factor that is turned may lie as [TAPS, n, DEEP], the last tap first: a convolution's kernel as the gradient by images needs it.
+const TAPS: u32 = 1u;
+const DEEP: u32 = 4u;
 
 struct Params {
     m: u32,
@@ -41,7 +45,9 @@ fn vector_a(row: Place, column: Place) -> vec4<f32> { return a[(row.at + column.
 // End of part.
 
 fn vector_b(base: u32, k: u32, n: u32) -> vec4<f32> {
-    return b[(base + select(k * p.n + n, n * p.k + k, TURN_B == 1u)) / 4u];
+    if (TURN_B == 0u) { return b[(base + k * p.n + n) / 4u]; }
+    if (TAPS == 1u) { return b[(base + n * p.k + k) / 4u]; }
+    return b[(((TAPS - 1u - k / DEEP) * p.n + n) * DEEP + k % DEEP) / 4u];
 }
 
 // Hook: what becomes of a result.
@@ -60,35 +66,39 @@ fn before(t: mat4x4<f32>, k: u32, last: u32) -> mat4x4<f32> {
     return mat4x4<f32>(select(none, t[0], inside), select(none, t[1], inside), select(none, t[2], inside), select(none, t[3], inside));
 }
 
+// The same place. The compiler works out an index anew for every thread of a load, divisions and all, but not what was handed around.
+fn held(place: Place, lane: u32) -> Place {
+    return Place(subgroupShuffle(place.at, lane), subgroupShuffle(place.down, lane), subgroupShuffle(place.right, lane));
+}
+
 // What lies beyond the last row or column is never written: there, any value will do, and the last one's is read.
 struct Rows { a: Place, b: Place, c: Place, d: Place }
 
-fn rows_a(base: u32, m: u32) -> Rows {
+fn rows_a(base: u32, m: u32, lane: u32) -> Rows {
     if (TURN_A == 1u) {
-        let all = row_a(base, m);
+        let all = held(row_a(base, m), lane);
         return Rows(all, all, all, all);
     }
     let last = p.m - 1u;
-    return Rows(row_a(base, min(m, last)), row_a(base, min(m + 1u, last)), row_a(base, min(m + 2u, last)), row_a(base, min(m + 3u, last)));
+    return Rows(
+        held(row_a(base, min(m, last)), lane), held(row_a(base, min(m + 1u, last)), lane),
+        held(row_a(base, min(m + 2u, last)), lane), held(row_a(base, min(m + 3u, last)), lane));
 }
 
-fn tile_a(rows: Rows, k: u32) -> mat4x4<f32> {
+fn tile_a(rows: Rows, k: u32, lane: u32) -> mat4x4<f32> {
     if (TURN_A == 0u) {
         let column = column_a(k);
         let t = mat4x4<f32>(vector_a(rows.a, column), vector_a(rows.b, column), vector_a(rows.c, column), vector_a(rows.d, column));
         if (RAGGED == 1u) { return before(t, k, p.k); }
         return t;
     }
-    if (RAGGED == 1u) {
-        let last = p.k - 1u;
-        let t = transpose(mat4x4<f32>(
-            vector_a(rows.a, column_a(k)), vector_a(rows.a, column_a(min(k + 1u, last))),
-            vector_a(rows.a, column_a(min(k + 2u, last))), vector_a(rows.a, column_a(min(k + 3u, last)))));
-        return before(t, k, p.k);
-    }
-    return transpose(mat4x4<f32>(
-        vector_a(rows.a, column_a(k)), vector_a(rows.a, column_a(k + 1u)),
-        vector_a(rows.a, column_a(k + 2u)), vector_a(rows.a, column_a(k + 3u))));
+    let last = p.k - 1u;
+    let next = select(vec3<u32>(k + 1u, k + 2u, k + 3u), min(vec3<u32>(k + 1u, k + 2u, k + 3u), vec3<u32>(last)), RAGGED == 1u);
+    let t = transpose(mat4x4<f32>(
+        vector_a(rows.a, held(column_a(k), lane)), vector_a(rows.a, held(column_a(next.x), lane)),
+        vector_a(rows.a, held(column_a(next.y), lane)), vector_a(rows.a, held(column_a(next.z), lane))));
+    if (RAGGED == 1u) { return before(t, k, p.k); }
+    return t;
 }
 
 fn tile_b(base: u32, k: u32, n: u32) -> mat4x4<f32> {
@@ -120,32 +130,44 @@ fn write_tile(base: u32, m: u32, n: u32, tile: mat4x4<f32>) {
     }
 }
 
+// The lane that holds the rows of partial result `i`.
+fn source(lane: u32, i: u32) -> u32 { return select(i, (lane & 4u) + i / 2u, COLUMNS == 16u); }
+
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var number = group.y * 65535u + group.x;
-    let n0 = (number % p.tiles_n) * select(32u, 64u, WIDE == 1u) + lane * 4u;
+    let n0 = (number % p.tiles_n) * COLUMNS + select(lane, lane & 3u, COLUMNS == 16u) * 4u;
     number /= p.tiles_n;
-    let m0 = (number % p.tiles_m) * 32u;
+    let tile_m = number % p.tiles_m;
+    let m0 = select(tile_m * 32u, tile_m * 64u + (lane & 4u) * 8u, COLUMNS == 16u);
     number /= p.tiles_m;
     if (number >= p.batch * p.sections) {
         return;
     }
+    let base_a = (number % p.batch) * p.a_step;
     let base_b = (number % p.batch) * p.b_step;
     let first = (number / p.batch) * p.section;
     let last = min(first + p.section, p.k);
-    let rows = rows_a((number % p.batch) * p.a_step, m0 + lane * 4u);
+    // With 64 rows, a thread loads eight of them.
+    let own = select(tile_m * 32u + lane * 4u, tile_m * 64u + lane * 8u, COLUMNS == 16u);
+    let rows = rows_a(base_a, own, lane);
+    let more_rows = rows_a(base_a, own + 4u, lane);
     var y0 = mat4x4<f32>(); var y1 = mat4x4<f32>(); var y2 = mat4x4<f32>(); var y3 = mat4x4<f32>();
     var y4 = mat4x4<f32>(); var y5 = mat4x4<f32>(); var y6 = mat4x4<f32>(); var y7 = mat4x4<f32>();
     var z0 = mat4x4<f32>(); var z1 = mat4x4<f32>(); var z2 = mat4x4<f32>(); var z3 = mat4x4<f32>();
     var z4 = mat4x4<f32>(); var z5 = mat4x4<f32>(); var z6 = mat4x4<f32>(); var z7 = mat4x4<f32>();
     for (var k = first; k < last; k += 4u) {
-        let a = tile_a(rows, k);
-        let a0 = of_lane(a, 0u); let a1 = of_lane(a, 1u); let a2 = of_lane(a, 2u); let a3 = of_lane(a, 3u);
-        let a4 = of_lane(a, 4u); let a5 = of_lane(a, 5u); let a6 = of_lane(a, 6u); let a7 = of_lane(a, 7u);
+        let even = tile_a(rows, k, lane);
+        var odd = even;
+        if (COLUMNS == 16u) { odd = tile_a(more_rows, k, lane); }
+        let a0 = of_lane(even, source(lane, 0u)); let a1 = of_lane(odd, source(lane, 1u));
+        let a2 = of_lane(even, source(lane, 2u)); let a3 = of_lane(odd, source(lane, 3u));
+        let a4 = of_lane(even, source(lane, 4u)); let a5 = of_lane(odd, source(lane, 5u));
+        let a6 = of_lane(even, source(lane, 6u)); let a7 = of_lane(odd, source(lane, 7u));
         let b = tile_b(base_b, k, n0);
         y0 += b * a0; y1 += b * a1; y2 += b * a2; y3 += b * a3;
         y4 += b * a4; y5 += b * a5; y6 += b * a6; y7 += b * a7;
-        if (WIDE == 1u) {
+        if (COLUMNS == 64u) {
             let c = tile_b(base_b, k, n0 + 32u);
             z0 += c * a0; z1 += c * a1; z2 += c * a2; z3 += c * a3;
             z4 += c * a4; z5 += c * a5; z6 += c * a6; z7 += c * a7;
@@ -155,7 +177,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var m = m0; m < m0 + 32u; m += 4u) {
         write_tile(base, m, n0, y0);
         y0 = y1; y1 = y2; y2 = y3; y3 = y4; y4 = y5; y5 = y6; y6 = y7;
-        if (WIDE == 1u) {
+        if (COLUMNS == 64u) {
             write_tile(base, m, n0 + 32u, z0);
             z0 = z1; z1 = z2; z2 = z3; z3 = z4; z4 = z5; z5 = z6; z6 = z7;
         }

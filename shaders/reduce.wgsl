@@ -4,33 +4,39 @@
 const SIZE: u32 = 64u;
 const START: u32 = 0u;
 
+// Part: what one thread computes.
+alias Cells = f32;
+alias Bits = u32;
+alias Truths = bool;
+// End of part.
+
 struct Params {
     threads: u32,
     length: u32,
-    inner: u32,
+    inner: u32,  // counted in Bits
     splits: u32,
     divisor: u32,
 }
-@group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(0) var<storage, read> x: array<Bits>;
+@group(0) @binding(1) var<storage, read_write> y: array<Bits>;
 @group(1) @binding(0) var<uniform> p: Params;
 
-fn is_nan(bits: u32) -> bool {
-    return (bits & 0x7fffffffu) > 0x7f800000u;
+fn is_nan(bits: Bits) -> Truths {
+    return (bits & Bits(0x7fffffffu)) > Bits(0x7f800000u);
 }
 
 // Hook: the words are floats or whole numbers.
-fn combine(v: u32, w: u32) -> u32 {
-    return bitcast<u32>(bitcast<f32>(v) + bitcast<f32>(w));
+fn combine(v: Bits, w: Bits) -> Bits {
+    return bitcast<Bits>(bitcast<Cells>(v) + bitcast<Cells>(w));
 }
 
 // Hook: what becomes of the result.
-fn finish(v: u32) -> u32 {
+fn finish(v: Bits) -> Bits {
     return v;
 }
 
 // Hook: where a result goes.
-fn put(i: u32, v: u32) {
+fn put(i: u32, v: Bits) {
     y[i] = v;
 }
 
@@ -44,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let outer = thread / row;
     let within = thread % row;
     let base = outer * p.length * p.inner;
-    var sum = START;
+    var sum = Bits(START);
     for (var at = within; at < p.length * p.inner; at += row) {
         sum = combine(sum, x[base + at]);
     }

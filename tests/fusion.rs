@@ -109,6 +109,8 @@ fn two_kernels_never_become_one() -> Result<()> {
 #[test]
 fn sums_of_every_type_end_in_what_follows() -> Result<()> {
     both_ways("a mean and its root", &[&[6, 40]], 1, |x| Ok(vec![x[0].mean(&[1], false)?.square()?]))?;
+    both_ways("columns, then four at a time", &[&[5, 6, 4], &[6, 1]], 1, |x| Ok(vec![x[0].sum(&[0], false)?.mul(&x[1])?]))?;
+    both_ways("columns, then one at a time", &[&[5, 6, 2], &[6, 1]], 1, |x| Ok(vec![x[0].sum(&[0], false)?.mul(&x[1])?]))?;
     both_ways("a count", &[&[3, 500]], 2, |x| {
         let counted = x[0].gt(&x[0].mul_scalar(0.0)?)?.sum(&[1], false)?;
         Ok(vec![counted.cast(DType::F32)?.mul_scalar(0.5)?, counted])

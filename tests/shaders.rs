@@ -184,7 +184,9 @@ fn floats() -> Vec<Computation> {
     }
     for (size, strides, padding) in [([2, 2], [2, 2], Padding::Valid), ([3, 3], [2, 2], Padding::Same), ([3, 2], [1, 1], Padding::Valid)] {
         let params = Pool2dParams { size, strides, padding };
-        all.push((vec![&[2, 7, 6, 3]], Box::new(move |x| x[0].max_pool2d(params)?.add(&x[0].avg_pool2d(params)?))));
+        for shape in [&[2, 7, 6, 3], &[2, 7, 6, 8]] {
+            all.push((vec![shape], Box::new(move |x| x[0].max_pool2d(params)?.add(&x[0].avg_pool2d(params)?))));
+        }
     }
     all
 }

@@ -24,23 +24,40 @@ const PADDED: u32 = 1u;
 
 const DEPTH: u32 = KH * KW * CIN;
 
-// Where a pixel's window begins: its image, and row and column, where numbers below zero wrap around.
-fn pixel(i: u32) -> Place { return Place(i / (OH * OW), i / OW % OH * SY - FRONT_Y, i % OW * SX - FRONT_X); }
+// Where a pixel's window begins and, seen from there, where a cell is; numbers below zero wrap around. `at` counts elements of x without zeros
+// between pixels.
+fn pixel(i: u32) -> Place {
+    let image = i / (OH * OW);
+    let down = i / OW % OH * SY - FRONT_Y;
+    let right = i % OW * SX - FRONT_X;
+    if (UP_Y * UP_X > 1u) { return Place(image * H, down, right); }
+    return Place(((image * H + down) * W + right) * CIN, down, right);
+}
 
-fn cell(pixel: Place, i: u32) -> f32 {
-    let tap = min(i, DEPTH - 1u) / CIN;
-    let channel = min(i, DEPTH - 1u) % CIN;
-    let down = pixel.down + tap / KW * DY;
-    let right = pixel.right + tap % KW * DX;
-    if (PADDED == 0u) { return x[((pixel.at * H + down) * W + right) * CIN + channel]; }
+fn cell(number: u32) -> Place {
+    let i = min(number, DEPTH - 1u);
+    let down = i / CIN / KW * DY;
+    let right = i / CIN % KW * DX;
+    if (UP_Y * UP_X > 1u) { return Place(i % CIN, down, right); }
+    return Place((down * W + right) * CIN + i % CIN, down, right);
+}
+
+fn value(pixel: Place, cell: Place) -> f32 {
+    if (PADDED == 0u) { return x[pixel.at + cell.at]; }
+    let down = pixel.down + cell.down;
+    let right = pixel.right + cell.right;
     var inside = down < H * UP_Y && right < W * UP_X;
-    if (UP_Y * UP_X > 1u) { inside = inside && down % UP_Y == 0u && right % UP_X == 0u; }
-    let at = ((pixel.at * H + down / UP_Y) * W + right / UP_X) * CIN + channel;
+    var at = pixel.at + cell.at;
+    if (UP_Y * UP_X > 1u) {
+        inside = inside && down % UP_Y == 0u && right % UP_X == 0u;
+        at = ((pixel.at + down / UP_Y) * W + right / UP_X) * CIN + cell.at;
+    }
     return select(0.0, x[select(0u, at, inside)], inside);
 }
 
 fn window(pixel: Place, first: u32) -> vec4<f32> {
-    return vec4<f32>(cell(pixel, first), cell(pixel, first + 1u), cell(pixel, first + 2u), cell(pixel, first + 3u));
+    return vec4<f32>(
+        value(pixel, cell(first)), value(pixel, cell(first + 1u)), value(pixel, cell(first + 2u)), value(pixel, cell(first + 3u)));
 }
 
 fn row_a(base: u32, m: u32) -> Place {

@@ -90,7 +90,7 @@ impl Op for Conv2d {
 pub(super) fn convolve(launch: &mut Launch, name: &'static str, g: &Geometry, up: [usize; 2], factors: [Buffer; 2]) {
     let pixels = g.images * g.rows.output * g.columns.output;
     let windows = Some(Windows { geometry: g, up });
-    let product = Product { name, size: [pixels, g.cout, g.depth()], batch: 1, steps: [0, 0], turned: [false, false], windows };
+    let product = Product { name, size: [pixels, g.cout, g.depth()], batch: 1, steps: [0, 0], turned: [false, false], taps: 1, windows };
     product.launch(launch, factors);
 }
 
@@ -165,6 +165,14 @@ mod tests {
         run([2, 7, 8, 12], [3, 2, 12, 36], params([1, 1], Valid, [1, 1]));
         run([2, 7, 8, 36], [2, 3, 36, 12], params([2, 1], Same, [1, 2]));
         run([2, 6, 5, 5], [2, 3, 5, 40], params([1, 2], Same, [1, 1]));
+        run([2, 7, 6, 3], [3, 3, 3, 16], params([1, 1], Same, [1, 1]));
+        run([2, 7, 6, 8], [3, 2, 8, 5], params([2, 2], Same, [1, 1]));
+    }
+
+    #[test]
+    fn kernels_of_nine_cells_and_whole_vectors_of_channels() {
+        run([1, 7, 6, 32], [3, 3, 32, 32], params([1, 1], Padding::Same, [1, 1]));
+        run([2, 6, 7, 16], [3, 3, 16, 64], params([1, 1], Padding::Valid, [1, 1]));
     }
 
     #[test]
@@ -201,7 +209,12 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_bit() {
-        for (x, kernel) in [([24, 12, 12, 8], [3, 3, 8, 16]), ([24, 20, 20, 1], [5, 5, 1, 8]), ([1, 90, 40, 16], [3, 3, 16, 8])] {
+        for (x, kernel) in [
+            ([24, 12, 12, 8], [3, 3, 8, 16]),
+            ([24, 20, 20, 1], [5, 5, 1, 8]),
+            ([24, 12, 13, 32], [3, 3, 32, 48]),
+            ([1, 90, 40, 16], [3, 3, 16, 8]),
+        ] {
             let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| bits(x, kernel));
             let one = with(1);
             assert!(one == with(2) && one == with(5), "{x:?} {kernel:?}");

@@ -82,7 +82,7 @@ impl Op for Conv2dDw {
         let g = self.geometry(launch.input(0), launch.input(1))?;
         let windows = Some(Windows { geometry: &g, up: [1, 1] });
         let size = [g.depth(), g.cout, g.images * g.rows.output * g.columns.output];
-        let product = Product { name: self.name(), size, batch: 1, steps: [0, 0], turned: [true, false], windows };
+        let product = Product { name: self.name(), size, batch: 1, steps: [0, 0], turned: [true, false], taps: 1, windows };
         product.launch(launch, [Buffer::Input(0), Buffer::Input(1)]);
         Ok(())
     }
@@ -107,7 +107,7 @@ pub(super) fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [
         dkernel.fill(T::default());
         return then.apply_to_all(dkernel);
     }
-    let tiles = Tiles::new();
+    let tiles = Tiles::here();
     let columns = Sweep::forward(&g.columns);
     let pixel = g.cin.min(tiles.lanes) + g.cout.min(tiles.panel(0, usize::MAX).len());
     let block = (CLOSE / pixel / g.columns.output).clamp(1, g.rows.output);

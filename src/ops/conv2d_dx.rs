@@ -2,13 +2,14 @@
 //!
 //! `dx[n, iy, ix, c] = Σ dy[n, oy, ox, o] · kernel[ky, kx, c, o]` over all `oy·sy + ky·dy − front_y = iy`, and so for `ix`.
 //!
-//! It is a convolution of `dy`, with `stride − 1` zeros put between its pixels, by the kernel turned around: it gathers, so that nothing is
-//! added atomically. The CPU leaves out what meets those zeros.
+//! It is a convolution of `dy`, with `stride − 1` zeros put between its pixels, by the kernel turned around, which a GPU reads as it lies or lays
+//! out first: it gathers, so that nothing is added atomically. The CPU leaves out what meets those zeros.
 
 use super::columns::{Conv2dParams, Geometry};
 use super::conv2d::{Conv2d, convolve};
 use super::conv2d_dw::Conv2dDw;
 use super::correlate::Correlation;
+use super::gemm::{Product, Windows};
 use super::window::{Axis, expect_shape};
 use super::winograd::Winograd;
 use crate::error::Result;
@@ -73,13 +74,21 @@ impl Op for Conv2dDx {
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
         let g = self.geometry(launch.input(0), launch.input(1))?;
+        let over_dy = Geometry { images: g.images, rows: turned_axis(&g.rows), columns: turned_axis(&g.columns), cin: g.cout, cout: g.cin };
+        let (up, taps) = ([g.rows.stride, g.columns.stride], g.rows.window * g.columns.window);
+        let size = [g.images * g.rows.input * g.columns.input, g.cin, over_dy.depth()];
+        let windows = Some(Windows { geometry: &over_dy, up });
+        let product = Product { name: self.name(), size, batch: 1, steps: [0, 0], turned: [false, true], taps, windows };
+        if product.fits_lanes(launch) {
+            product.launch(launch, [Buffer::Input(1), Buffer::Input(0)]);
+            return Ok(());
+        }
         let elements = g.kernel_shape().elements();
         let turned = launch.scratch(elements);
         let shader = Shader::new("conv2d_dx", include_str!("../../shaders/conv2d_dx.wgsl"));
-        let shader = shader.set_all(&[("TAPS", g.rows.window * g.columns.window), ("CIN", g.cin), ("COUT", g.cout)]);
+        let shader = shader.set_all(&[("TAPS", taps), ("CIN", g.cin), ("COUT", g.cout)]);
         launch.threads(shader, &[Buffer::Input(0), turned], &[], elements, 64);
-        let over_dy = Geometry { images: g.images, rows: turned_axis(&g.rows), columns: turned_axis(&g.columns), cin: g.cout, cout: g.cin };
-        convolve(launch, "conv2d_dx", &over_dy, [g.rows.stride, g.columns.stride], [Buffer::Input(1), turned]);
+        convolve(launch, "conv2d_dx", &over_dy, up, [Buffer::Input(1), turned]);
         Ok(())
     }
 

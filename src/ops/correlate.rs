@@ -59,9 +59,9 @@ impl Correlation {
 
     /// Computes `y` from the source and the convolution's kernel `[rows, columns, cin, cout]`; `then` is given every task's part of it.
     pub fn run<T: Real>(&self, source: &[T], kernel: &[T], y: &mut [T], then: Epilogue) {
-        let (tiles, block) = (Tiles::<T>::new(), self.block_rows());
+        let (tiles, block) = (Tiles::<T>::here(), self.block_rows());
         let (taps, width) = (self.taps(tiles.panel(0, usize::MAX).len()), tiles.panel(0, usize::MAX).len());
-        let depth = taps.last().map_or(0, |last| last.start + last.offsets.len());
+        let depth = taps.last().map_or(0, |last| last.start + last.offsets.count());
         if y.is_empty() || source.is_empty() || depth == 0 {
             y.fill(T::default());
             return then.apply_to_all(y);
@@ -122,7 +122,7 @@ impl Correlation {
                 offsets: Offsets::of(offsets, width),
                 per_row: columns.cells.len() * self.channels,
             });
-            start += all[all.len() - 1].offsets.len();
+            start += all[all.len() - 1].offsets.count();
         }
         all
     }
@@ -176,7 +176,7 @@ impl<T: Real> Task<'_, T> {
     /// Output rows `rows`, counted through all images.
     fn run(&self, rows: Range<usize>, y: &mut [T]) {
         let (of, tiles) = (self.of, self.tiles);
-        let deepest = self.taps.iter().map(|taps| taps.offsets.len()).max().unwrap_or(0);
+        let deepest = self.taps.iter().map(|taps| taps.offsets.count()).max().unwrap_or(0);
         for (index, panel) in self.panels.chunks_exact(self.panels.len() / tiles.panels(of.filters)).enumerate() {
             for start in (0..deepest).step_by(DEEP) {
                 for (row, y) in rows.clone().zip(y.chunks_exact_mut(of.row())) {

@@ -32,6 +32,8 @@ pub(super) struct Product<'g> {
     pub steps: [usize; 2],
     /// Which factors lie transposed.
     pub turned: [bool; 2],
+    /// A second factor that lies transposed may lie as `[taps, n, k / taps]`, from the last tap to the first; else 1.
+    pub taps: usize,
     /// The first factor, where it is not a matrix in memory.
     pub windows: Option<Windows<'g>>,
 }
@@ -45,41 +47,44 @@ pub(super) struct Windows<'g> {
 
 /// How many threads a subgroup has on an adapter that `matmul_lanes.wgsl` is for.
 pub(super) const LANES: u32 = 8;
-/// Rows and columns that one workgroup of `matmul_lanes.wgsl` computes; twice as many columns where it is wide.
+/// Rows and columns that one workgroup of `matmul_lanes.wgsl` computes; or twice as many columns; or twice as many rows of half the columns.
 const TILE: usize = 32;
 /// Workgroups that there should be at least, so that every core has work to the end.
 const GROUPS: usize = 128;
 /// Sections of `k` are not cut shorter than this.
-const DEPTH: usize = 128;
+const DEPTH: usize = 256;
 
 impl Product<'_> {
     /// Adds the dispatches that multiply `factors` into output 0.
     pub fn launch(&self, launch: &mut Launch, factors: [Buffer; 2]) {
-        let lanes = Tile::forced().is_none() && self.fits_lanes(launch);
-        if lanes { self.launch_lanes(launch, factors) } else { self.launch_tiles(launch, factors) }
+        if self.fits_lanes(launch) { self.launch_lanes(launch, factors) } else { self.launch_tiles(launch, factors) }
     }
 
     /// Whether `matmul_lanes.wgsl` is the kernel for this product.
-    fn fits_lanes(&self, launch: &Launch) -> bool {
+    pub fn fits_lanes(&self, launch: &Launch) -> bool {
         let ([m, n, k], whole) = (self.size, |length: usize| length > 0 && length.is_multiple_of(4));
         let first = self.windows.is_some() || whole(if self.turned[0] { m } else { k });
-        let second = whole(if self.turned[1] { k } else { n });
-        launch.adapter().lanes == LANES && first && second && whole(n) && m > TILE / 4
+        let second = whole(if self.turned[1] { k / self.taps } else { n });
+        Tile::forced().is_none() && launch.adapter().lanes == LANES && first && second && whole(n) && m > TILE / 4
     }
 
     /// Adds the dispatches of `matmul_lanes.wgsl`: `factors` to output 0.
     fn launch_lanes(&self, launch: &mut Launch, factors: [Buffer; 2]) {
         let [m, n, k] = self.size;
-        // Half of a wide tile must not lie beyond the last column.
-        let wide = n.div_ceil(TILE).is_multiple_of(2) || n > 4 * TILE;
-        let (tiles_m, tiles_n) = (m.div_ceil(TILE), n.div_ceil(if wide { 2 * TILE } else { TILE }));
+        let [rows, columns] = match n {
+            0..=16 if m > TILE => [2 * TILE, TILE / 2],
+            // Half of a wide tile must not lie beyond the last column.
+            _ if n.div_ceil(TILE).is_multiple_of(2) || n > 4 * TILE => [TILE, 2 * TILE],
+            _ => [TILE, TILE],
+        };
+        let (tiles_m, tiles_n) = (m.div_ceil(rows), n.div_ceil(columns));
         let Sections { count, length } = Sections::of(k, GROUPS / (tiles_m * tiles_n * self.batch).max(1), DEPTH);
         let to = if count == 1 { Buffer::Output(0) } else { launch.scratch(count * self.batch * m * n) };
         let params = [m, n, k, length, tiles_n, tiles_m, self.batch, count, self.steps[0], self.steps[1]].map(|v| v as u32);
         let turned = self.turned.map(usize::from);
         let shader = self.with_windows(Shader::new(self.name, include_str!("../../shaders/matmul_lanes.wgsl")));
-        let shader = shader.set_all(&[("WIDE", usize::from(wide)), ("RAGGED", usize::from(!k.is_multiple_of(4)))]);
-        let shader = shader.set_all(&[("TURN_A", turned[0]), ("TURN_B", turned[1])]);
+        let shader = shader.set_all(&[("COLUMNS", columns), ("RAGGED", usize::from(!k.is_multiple_of(4)))]);
+        let shader = shader.set_all(&[("TURN_A", turned[0]), ("TURN_B", turned[1]), ("TAPS", self.taps), ("DEEP", k / self.taps)]);
         let threads = tiles_m * tiles_n * self.batch * count * LANES as usize;
         launch.threads(shader, &[factors[0], factors[1], to], &params, threads, LANES);
         if count > 1 {
@@ -147,9 +152,19 @@ impl Sections {
 
 /// Adds the dispatch that adds up `planes` parts of a sum, `elements` each, in order, into output 0.
 pub(super) fn sum_planes(launch: &mut Launch, parts: Buffer, elements: usize, planes: usize) {
-    let size = if launch.adapter().software { 8 } else { 64 };
+    let software = launch.adapter().software;
+    let size = if software { 8 } else { 64 };
     let shader = Shader::new("sum_planes", include_str!("../../shaders/sum_planes.wgsl")).set("SIZE", size);
-    launch.threads(shader, &[parts, Buffer::Output(0)], &[elements as u32, planes as u32], elements, size as u32);
+    let (shader, threads) = match software && elements.is_multiple_of(4) {
+        true => (in_vectors(shader), elements / 4),
+        false => (shader, elements),
+    };
+    launch.threads(shader, &[parts, Buffer::Output(0)], &[threads as u32, planes as u32], threads, size as u32);
+}
+
+/// A shader that has a part for what a thread computes, with four neighbouring elements for a thread instead of one.
+pub(super) fn in_vectors(shader: Shader) -> Shader {
+    shader.part("what one thread computes", include_str!("../../shaders/parts/cells_vec4.wgsl"))
 }
 
 /// The constants of the shader parts that read windows.

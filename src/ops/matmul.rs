@@ -123,7 +123,7 @@ impl Op for Matmul {
         let [m, n, k] = self.size(a, b)?;
         let (count, a_step, b_step) = self.batch(a, b, y);
         let turned = [self.transpose_a, self.transpose_b];
-        let product = Product { name: "matmul", size: [m, n, k], batch: count, steps: [a_step, b_step], turned, windows: None };
+        let product = Product { name: "matmul", size: [m, n, k], batch: count, steps: [a_step, b_step], turned, taps: 1, windows: None };
         product.launch(launch, [Buffer::Input(0), Buffer::Input(1)]);
         Ok(())
     }

@@ -3,18 +3,15 @@
 //! Padding cells never win. The whole gradient goes to the winner, the first in row-major order where cells are equal. A NaN wins over
 //! numbers: what is wrong must stay visible.
 
-use super::window::{Pool2dParams, Pooled, expect_shape};
-use crate::device::cpu::Real;
-use crate::device::cpu::gemm::with_scratch;
+mod cpu;
+
+use super::window::{Axis, Pool2dParams, Pooled, expect_shape};
 use crate::error::Result;
-use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::Spec;
 use crate::tensor::Tensor;
 use crate::with_real;
-use rayon::prelude::*;
-use std::hint::select_unpredictable;
-use std::ops::Range;
 
 impl Tensor {
     /// The maximum under each place of a window: `[batch, rows, columns, channels]` to `[batch, rows', columns', channels]`.
@@ -48,15 +45,15 @@ impl Op for MaxPool2d {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let pooled = Pooled::new(self.name(), args.input_shape(0), &self.0)?;
-        with_real!(args.output_spec(0).dtype, T => forward::<T>(&pooled, args.input(0), args.output(0), args.epilogue()));
+        with_real!(args.output_spec(0).dtype, T => cpu::forward::<T>(&pooled, args.input(0), args.output(0), args.epilogue()));
         Ok(())
     }
 
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
         let pooled = Pooled::new(self.name(), launch.input_shape(0), &self.0)?;
-        let shader = Shader::new(self.name(), include_str!("../../shaders/max_pool2d.wgsl")).set_all(&pooled.constants());
-        let threads = launch.output_shape(0).elements();
+        let (shader, lanes) = pooled.specialise(Shader::new(self.name(), include_str!("../../shaders/max_pool2d.wgsl")));
+        let threads = launch.output_shape(0).elements() / lanes;
         launch.threads(shader, &[Buffer::Input(0), Buffer::Output(0)], &[threads as u32], threads, 64);
         Ok(())
     }
@@ -89,16 +86,24 @@ impl Op for MaxPool2dGrad {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let pooled = Pooled::new(self.name(), args.input_shape(0), &self.0)?;
-        with_real!(args.output_spec(0).dtype, T => spread::<T>(&pooled, args.input(0), args.input(1), args.output(0), args.epilogue()));
+        with_real!(args.output_spec(0).dtype, T => cpu::spread::<T>(&pooled, args.input(0), args.input(1), args.output(0), args.epilogue()));
         Ok(())
     }
 
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
         let pooled = Pooled::new(self.name(), launch.input_shape(0), &self.0)?;
-        let shader = Shader::new(self.name(), include_str!("../../shaders/max_pool2d_grad.wgsl")).set_all(&pooled.constants());
-        let threads = launch.output_shape(0).elements();
-        launch.threads(shader, &[Buffer::Input(0), Buffer::Input(1), Buffer::Output(0)], &[threads as u32], threads, 64);
+        let buffers = [Buffer::Input(0), Buffer::Input(1), Buffer::Output(0)];
+        if pooled.rows.overlaps() || pooled.columns.overlaps() {
+            let (shader, lanes) = pooled.specialise(Shader::new(self.name(), include_str!("../../shaders/max_pool2d_grad.wgsl")));
+            let threads = launch.output_shape(0).elements() / lanes;
+            launch.threads(shader, &buffers, &[threads as u32], threads, 64);
+        } else {
+            let (shader, lanes) = pooled.specialise(Shader::new(self.name(), include_str!("../../shaders/max_pool2d_grad_apart.wgsl")));
+            let blocks = |axis: &Axis| (axis.input + axis.front).div_ceil(axis.stride);
+            let threads = pooled.images * blocks(&pooled.rows) * blocks(&pooled.columns) * pooled.channels / lanes;
+            launch.threads(shader, &buffers, &[pooled.images as u32], threads, 64);
+        }
         Ok(())
     }
 
@@ -129,7 +134,7 @@ impl Op for MaxPool2dPick {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let pooled = Pooled::new(self.name(), args.input_shape(0), &self.0)?;
-        with_real!(args.output_spec(0).dtype, T => pick::<T>(&pooled, args.input(0), args.input(1), args.output(0)));
+        with_real!(args.output_spec(0).dtype, T => cpu::pick::<T>(&pooled, args.input(0), args.input(1), args.output(0)));
         Ok(())
     }
 
@@ -141,146 +146,6 @@ impl Op for MaxPool2dPick {
         launch.threads(shader, &[Buffer::Input(0), Buffer::Input(1), Buffer::Output(0)], &[threads as u32], threads, 64);
         Ok(())
     }
-}
-
-/// Channels that are looked at together: whole vectors of any processor.
-const LANES: usize = 16;
-
-/// Calls `found` for every window of output rows `rows` of the image `x`, a few channels at a time: with the offset of these channels in the
-/// image's output, the offsets of the window's cells in `x`, and, for each channel, the maximum and the number of the cell that has it.
-fn each_window<T: Real>(p: &Pooled, rows: Range<usize>, x: &[T], found: impl FnMut(usize, &[u32], &[T], &[u32])) {
-    with_scratch(p.rows.window * p.columns.window, |cells: &mut [u32]| {
-        T::with_widest(pulp::Arch::new(), Windows { pooled: p, rows, x, cells, found });
-    });
-}
-
-struct Windows<'a, T, F> {
-    pooled: &'a Pooled,
-    rows: Range<usize>,
-    x: &'a [T],
-    /// Room for a window's.
-    cells: &'a mut [u32],
-    found: F,
-}
-
-impl<T: Real, F: FnMut(usize, &[u32], &[T], &[u32])> pulp::NullaryFnOnce for Windows<'_, T, F> {
-    type Output = ();
-
-    // Only what is inlined here is compiled for the processor's vectors.
-    #[inline(always)]
-    fn call(self) {
-        let Windows { pooled: p, rows, x, cells: room, mut found } = self;
-        let whole = p.channels - p.channels % LANES;
-        for (oy, ox) in rows.flat_map(|oy| (0..p.columns.output).map(move |ox| (oy, ox))) {
-            let mut count = 0;
-            p.each_cell(oy, ox, |at| {
-                room[count] = at as u32;
-                count += 1;
-            });
-            let (cells, y) = (&mut room[..count], (oy * p.columns.output + ox) * p.channels);
-            for channel in (0..whole).step_by(LANES) {
-                let (best, winner) = winners::<T, LANES>(x, cells);
-                found(y + channel, cells, &best, &winner);
-                cells.iter_mut().for_each(|cell| *cell += LANES as u32);
-            }
-            for channel in whole..p.channels {
-                let (best, winner) = winners::<T, 1>(x, cells);
-                found(y + channel, cells, &best, &winner);
-                cells.iter_mut().for_each(|cell| *cell += 1);
-            }
-        }
-    }
-}
-
-/// The maximum of `L` neighbouring channels over the cells of a window, and which cell has it.
-#[inline(always)]
-fn winners<T: Real, const L: usize>(x: &[T], cells: &[u32]) -> ([T; L], [u32; L]) {
-    let (mut best, mut winner) = ([T::default(); L], [0; L]);
-    for (k, &at) in cells.iter().enumerate() {
-        let cells = &x[at as usize..at as usize + L];
-        for l in 0..L {
-            // Not `cell > best`, which a NaN would lose; and nothing takes the window from a NaN.
-            let takes = (k == 0) | (!(cells[l] <= best[l]) & (best[l] == best[l]));
-            best[l] = select_unpredictable(takes, cells[l], best[l]);
-            winner[l] = select_unpredictable(takes, k as u32, winner[l]);
-        }
-    }
-    (best, winner)
-}
-
-/// `yes` in the channels that cell `k` wins, `no` in the others. In an array of its own, which nothing else can overlap: otherwise the compiler
-/// would take the channels one by one.
-#[inline(always)]
-fn selected<T: Real>(k: usize, winner: &[u32], yes: &[T], no: &[T]) -> [T; LANES] {
-    let mut chosen = [T::default(); LANES];
-    for (((to, winner), yes), no) in chosen.iter_mut().zip(winner).zip(yes).zip(no) {
-        *to = select_unpredictable(*winner == k as u32, *yes, *no);
-    }
-    chosen
-}
-
-fn forward<T: Real>(p: &Pooled, x: &[T], y: &mut [T], then: Epilogue) {
-    if y.is_empty() {
-        return;
-    }
-    y.par_chunks_mut(p.output_row()).enumerate().with_min_len(4).for_each(|(row, y)| {
-        let (image, oy) = (row / p.rows.output, row % p.rows.output);
-        each_window(
-            p,
-            oy..oy + 1,
-            &x[image * p.image()..][..p.image()],
-            #[inline(always)]
-            |at, _, best, _| y[at - oy * p.output_row()..][..best.len()].copy_from_slice(best),
-        );
-        then.apply(row * p.output_row(), y);
-    });
-}
-
-fn spread<T: Real>(p: &Pooled, x: &[T], dy: &[T], dx: &mut [T], then: Epilogue) {
-    if dx.is_empty() {
-        return;
-    }
-    dx.par_chunks_mut(p.image()).zip(x.par_chunks(p.image())).enumerate().for_each(|(image, (dx, x))| {
-        let dy = &dy[image * p.output_image()..][..p.output_image()];
-        dx.fill(T::zero());
-        each_window(
-            p,
-            0..p.rows.output,
-            x,
-            #[inline(always)]
-            |at, cells, _, winner| {
-                let dy = &dy[at..at + winner.len()];
-                for (k, &at) in cells.iter().enumerate() {
-                    let gains = selected(k, winner, dy, &[T::default(); LANES]);
-                    dx[at as usize..at as usize + winner.len()].iter_mut().zip(&gains).for_each(|(dx, gain)| *dx += *gain);
-                }
-            },
-        );
-        then.apply(image * p.image(), dx);
-    });
-}
-
-fn pick<T: Real>(p: &Pooled, x: &[T], values: &[T], y: &mut [T]) {
-    if y.is_empty() {
-        return;
-    }
-    let images = x.par_chunks(p.image()).zip(values.par_chunks(p.image()));
-    y.par_chunks_mut(p.output_image()).zip(images).for_each(|(y, (x, values))| {
-        each_window(
-            p,
-            0..p.rows.output,
-            x,
-            #[inline(always)]
-            |at, cells, _, winner| {
-                let y = &mut y[at..at + winner.len()];
-                for (k, &at) in cells.iter().enumerate() {
-                    let values = &values[at as usize..at as usize + winner.len()];
-                    let picked = selected(k, winner, values, y);
-                    y.copy_from_slice(&picked[..y.len()]);
-                }
-            },
-        );
-    });
 }
 
 #[cfg(test)]
@@ -322,6 +187,14 @@ mod tests {
             ([1, 5, 7, 2], [3, 2], [1, 1], Padding::Same),
             ([1, 6, 9, 5], [2, 3], [3, 4], Padding::Valid),
             ([2, 2, 2, 1], [5, 5], [1, 2], Padding::Same),
+            // Four channels at a time, under windows apart and not.
+            ([2, 5, 7, 8], [2, 2], [2, 2], Padding::Same),
+            ([1, 4, 7, 4], [3, 3], [3, 3], Padding::Same),
+            ([1, 6, 9, 4], [2, 3], [3, 4], Padding::Valid),
+            ([1, 5, 7, 4], [3, 2], [2, 1], Padding::Same),
+            // The CPU takes 16, 4 and 1 at a time.
+            ([2, 5, 4, 21], [2, 2], [2, 2], Padding::Same),
+            ([1, 4, 5, 32], [3, 2], [1, 2], Padding::Valid),
         ] {
             let p = Pool2dParams { size, strides, padding };
             let inputs = [float(x)];
@@ -335,32 +208,55 @@ mod tests {
         }
     }
 
-    fn devices() -> impl Iterator<Item = Device> {
-        std::iter::once(Device::cpu()).chain(crate::testing::gpu("max_pool2d"))
+    /// Images of one channel, or of four that are the same.
+    fn images(device: &Device, [rows, columns]: [usize; 2], channels: usize, cells: &[f32]) -> Tensor {
+        let data: Vec<f32> = cells.iter().flat_map(|&cell| vec![cell; channels]).collect();
+        Tensor::new(device, [1, rows, columns, channels], &data).unwrap()
+    }
+
+    /// The cells of the last channel.
+    fn cells(x: &Tensor) -> Vec<f32> {
+        let channels = x.shape()[3];
+        x.to_vec::<f32>().unwrap().chunks_exact(channels).map(|cell| cell[channels - 1]).collect()
+    }
+
+    fn devices() -> impl Iterator<Item = (Device, usize)> {
+        std::iter::once(Device::cpu())
+            .chain(crate::testing::gpu("max_pool2d"))
+            .flat_map(|device| [1, 4, 17].map(|channels| (device.clone(), channels)))
     }
 
     #[test]
     fn the_first_of_equals_gets_the_whole_gradient() {
-        for device in devices() {
-            let x = Tensor::new(&device, [1, 3, 3, 1], &[1.0f32, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]).unwrap();
-            let tape = GradientTape::new();
-            tape.watch(&x);
-            let y = x.max_pool2d(Pool2dParams { size: [2, 2], strides: [1, 1], padding: Padding::Valid }).unwrap();
-            let dy = Tensor::new(&device, [1, 2, 2, 1], &[1.0f32, 2.0, 4.0, 8.0]).unwrap();
-            let dx = tape.gradient(&y.mul(&dy).unwrap(), [&x]).unwrap();
-            assert_eq!(dx.get(0).unwrap().to_vec::<f32>().unwrap(), [1.0, 2.0, 0.0, 4.0, 8.0, 0.0, 0.0, 0.0, 0.0], "{device}");
+        for (device, channels) in devices() {
+            let x = images(&device, [3, 3], channels, &[1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
+            let dy = images(&device, [2, 2], channels, &[1.0, 2.0, 4.0, 8.0]);
+            let dx = |strides: [usize; 2], padding: Padding| {
+                let tape = GradientTape::new();
+                tape.watch(&x);
+                let y = x.max_pool2d(Pool2dParams { size: [2, 2], strides, padding }).unwrap();
+                cells(tape.gradient(&y.mul(&dy).unwrap(), [&x]).unwrap().get(0).unwrap())
+            };
+            let overlapping = dx([1, 1], Padding::Valid);
+            assert_eq!(overlapping, [1.0, 2.0, 0.0, 4.0, 8.0, 0.0, 0.0, 0.0, 0.0], "{device}, {channels} channels");
+            let apart = dx([2, 2], Padding::Same);
+            assert_eq!(apart, [1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 4.0, 8.0], "{device}, {channels} channels");
         }
     }
 
     #[test]
     fn padding_never_wins_and_nan_always_does() {
-        for device in devices() {
+        for (device, channels) in devices() {
             let p = Pool2dParams { size: [2, 2], strides: [2, 2], padding: Padding::Same };
-            let x =
-                Tensor::new(&device, [1, 3, 3, 1], &[-5.0f32, -4.0, -3.0, -2.0, -9.0, f32::NAN, -7.0, -8.0, f32::NEG_INFINITY]).unwrap();
-            let y = x.max_pool2d(p).unwrap().to_vec::<f32>().unwrap();
-            assert_eq!((y[0], y[2], y[3]), (-2.0, -7.0, f32::NEG_INFINITY), "{device}");
-            assert!(y[1].is_nan(), "{device}: {y:?}");
+            let x = images(&device, [3, 3], channels, &[-5.0, -4.0, -3.0, -2.0, -9.0, f32::NAN, -7.0, -8.0, f32::NEG_INFINITY]);
+            let tape = GradientTape::new();
+            tape.watch(&x);
+            let y = x.max_pool2d(p).unwrap();
+            let dx = cells(tape.gradient(&y, [&x]).unwrap().get(0).unwrap());
+            let y = cells(&y);
+            assert_eq!((y[0], y[2], y[3]), (-2.0, -7.0, f32::NEG_INFINITY), "{device}, {channels} channels");
+            assert!(y[1].is_nan(), "{device}, {channels} channels: {y:?}");
+            assert_eq!(dx, [0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0], "{device}, {channels} channels");
         }
     }
 

@@ -9,12 +9,11 @@ mod gpu;
 
 use crate::error::{Error, Result};
 use crate::ops::pointwise::{map_to, one};
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op};
+use crate::record::op::{CpuArgs, GradCx, Launch, Op};
 use crate::record::record_one;
 use crate::shape::{DType, Shape, Spec, axis_index};
 use crate::tensor::Tensor;
 use cpu::run;
-use gpu::{Step, steps};
 
 /// What a reduction computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,19 +265,7 @@ impl Op for Reduce {
 
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
-        let shape = launch.input_shape(0);
-        let steps: Vec<Step> = self.passes(shape).into_iter().flat_map(steps).collect();
-        let shader = self.shader(launch.input(0).dtype);
-        let mut from = Buffer::Input(0);
-        for (number, &Step { pass, splits }) in steps.iter().enumerate() {
-            let last = number + 1 == steps.len();
-            let threads = pass.outer * splits * pass.inner;
-            let to = if last { Buffer::Output(0) } else { launch.scratch(threads.max(1)) };
-            let divisor = if last && self.kind == Kind::Mean { self.count(shape) } else { 1 };
-            let params = [threads, pass.length, pass.inner, splits, divisor].map(|v| v as u32);
-            launch.threads(shader.clone(), &[from, to], &params, threads, 64);
-            from = to;
-        }
+        self.launch(launch);
         Ok(())
     }
 
@@ -328,6 +315,7 @@ mod tests {
     #[test]
     fn maxima_share_the_gradient_among_ties() {
         check("max", &[float([4, 9])], |x| x[0].max(&[1], false)).reference(|x| naive([4, 9, 1], &x[0], f64::MIN, f64::max)).run();
+        check("columns", &[float([9, 8])], |x| x[0].max(&[0], false)).reference(|x| naive([1, 9, 8], &x[0], f64::MIN, f64::max)).run();
         check("min", &[float([4, 9])], |x| x[0].min(&[0], true)).reference(|x| naive([1, 4, 9], &x[0], f64::MAX, f64::min)).run();
         let x = Tensor::new(&Device::cpu(), [2, 2, 2], &[5.0f32, 5.0, 1.0, 0.0, 5.0, 2.0, 1.0, 1.0]).unwrap();
         let tape = crate::GradientTape::new();
@@ -371,9 +359,14 @@ mod tests {
         let signed = Tensor::new(&cpu, [3], &[-5i32, 2, -1]).unwrap();
         assert_eq!(signed.sum_all().unwrap().to_vec::<i32>().unwrap(), [-4]);
         assert_eq!(signed.min(&[0], false).unwrap().to_vec::<i32>().unwrap(), [-5]);
-        let holes = Tensor::new(&cpu, [2, 3], &[1.0f32, f32::NAN, 3.0, 4.0, 5.0, f32::NEG_INFINITY]).unwrap();
-        let max = holes.max(&[1], false).unwrap().to_vec::<f32>().unwrap();
-        assert!(max[0].is_nan() && max[1] == 5.0, "{max:?}");
+        for device in std::iter::once(cpu).chain(crate::testing::gpu("reduce")) {
+            // Four columns of two rows, of which a GPU may take all at once.
+            let holes = [1.0f32, f32::NAN, 3.0, f32::NEG_INFINITY, 4.0, 5.0, f32::NEG_INFINITY, f32::NEG_INFINITY];
+            let max = Tensor::new(&device, [2, 4], &holes).unwrap().max(&[0], false).unwrap().to_vec::<f32>().unwrap();
+            assert!(max[0] == 4.0 && max[1].is_nan() && max[2..] == [3.0, f32::NEG_INFINITY], "{device}: {max:?}");
+            let max = Tensor::new(&device, [2, 4], &holes).unwrap().max(&[1], false).unwrap().to_vec::<f32>().unwrap();
+            assert!(max[0].is_nan() && max[1] == 5.0, "{device}: {max:?}");
+        }
     }
 
     #[test]

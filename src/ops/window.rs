@@ -5,7 +5,9 @@
 //! `max((places-1)s + (k-1)d + 1 - n, 0)` cells, half of them in front and the odd one at the end. That is the rule of Keras and TensorFlow;
 //! PyTorch's symmetric padding differs from it where the stride is above one.
 
+use super::gemm::in_vectors;
 use crate::error::{Error, Result};
+use crate::record::op::Shader;
 use crate::shape::{Shape, Spec};
 use crate::suggest;
 use std::fmt;
@@ -131,6 +133,11 @@ impl Axis {
         first..end.max(first)
     }
 
+    /// Whether windows at neighbouring places share cells. Only for windows without dilation.
+    pub fn overlaps(&self) -> bool {
+        self.window > self.stride
+    }
+
     /// Whether the window ever lies over a padding cell.
     pub fn padded(&self) -> bool {
         self.output > 0 && (self.front > 0 || (self.output - 1) * self.stride + (self.window - 1) * self.dilation >= self.input)
@@ -195,6 +202,16 @@ impl Pooled {
 
     pub fn output_shape(&self) -> Shape {
         Shape::from([self.images, self.rows.output, self.columns.output, self.channels])
+    }
+
+    /// A shader that has a part for what a thread computes, for these images; and how many channels a thread computes: four where they are whole
+    /// vectors.
+    pub fn specialise(&self, shader: Shader) -> (Shader, usize) {
+        let shader = shader.set_all(&self.constants());
+        if !self.channels.is_multiple_of(4) {
+            return (shader, 1);
+        }
+        (in_vectors(shader).set("C", self.channels / 4), 4)
     }
 
     /// The constants that every shader with such a window declares.

@@ -94,7 +94,7 @@ pub struct Tiles<T> {
 
 impl<T: Lanes> Tiles<T> {
     /// Asks the processor.
-    pub fn new() -> Tiles<T> {
+    pub fn here() -> Tiles<T> {
         struct Ask<T>(Arch, PhantomData<T>);
         impl<T: Lanes> WithSimd for Ask<T> {
             type Output = Tiles<T>;
@@ -190,7 +190,7 @@ impl Offsets {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
@@ -302,7 +302,7 @@ impl<T: Lanes> Job<'_, T> {
                 vectors[j] = unsafe { b.wrapping_add(j * lanes::<S, T>()).cast::<T::Vector<S>>().read_unaligned() };
             }
             each_row!(i < M, {
-                if i > 0 {
+                if i != 0 {
                     // Row by row: the compiler then needs no register for each, nor does it read all of them before it multiplies any.
                     a = a.wrapping_add(a_row);
                 }
@@ -332,7 +332,7 @@ mod tests {
     }
 
     fn every_size<T: Real>(tolerance: f64) {
-        let tiles = Tiles::<T>::new();
+        let tiles = Tiles::<T>::here();
         let (a_row, b_row, c_row, places) = (5, MOST_VECTORS * tiles.lanes + 3, MOST_VECTORS * tiles.lanes + 1, [2, 3, 3, 9, 14, 15]);
         let (a, b) = (numbers::<T>(200, 1), numbers::<T>(6 * b_row, 2));
         let offsets = Offsets::of(places, b_row);
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn lengths_are_cut_evenly() {
-        let tiles = Tiles::<f32>::new();
+        let tiles = Tiles::<f32>::here();
         for length in [0, 1, tiles.rows, tiles.rows + 1, 3 * tiles.rows - 1, 100] {
             let cut: Vec<Range<usize>> = tiles.cut(length).collect();
             assert_eq!(cut.len(), length.div_ceil(tiles.rows));
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "a is too short")]
     fn what_would_be_read_outside_is_refused() {
-        let (tiles, b, offsets) = (Tiles::<f32>::new(), [0.0; 64], Offsets::of([0, 1], 16));
+        let (tiles, b, offsets) = (Tiles::<f32>::here(), [0.0; 64], Offsets::of([0, 1], 16));
         let factors = Factors { a: &[0.0; 8], a_row: 4, b: &b, offsets: offsets.range(0..2) };
         tiles.sum(3, 1, factors, &mut [0.0; 3], 1, false);
     }

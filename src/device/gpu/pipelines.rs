@@ -3,6 +3,7 @@
 use super::super::Counters;
 use super::Shader;
 use crate::tensor::lock;
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -36,6 +37,14 @@ impl Pipelines {
         let pipeline = Arc::new(self.make(device, shader));
         lock(&self.by_text).insert(shader.text().to_string(), pipeline.clone());
         pipeline
+    }
+
+    /// Makes those that are missing on all threads: a driver takes milliseconds for each, and a training step has dozens.
+    pub fn prepare<'s>(&self, device: &wgpu::Device, counters: &Counters, shaders: impl Iterator<Item = &'s Shader>) {
+        let known = lock(&self.by_text);
+        let missing: HashMap<&str, &Shader> = shaders.map(|s| (s.text(), s)).filter(|(text, _)| !known.contains_key(*text)).collect();
+        drop(known);
+        missing.into_par_iter().for_each(|(_, shader)| drop(self.get(device, counters, shader)));
     }
 
     fn make(&self, device: &wgpu::Device, shader: &Shader) -> Pipeline {

@@ -38,6 +38,7 @@ impl GpuProgram {
     pub fn build(gpu: &Gpu, plan: &Plan, lowered: Vec<Vec<Dispatch>>) -> Result<GpuProgram> {
         let (mut launches, mut steps) = (Vec::new(), Vec::new());
         let mut params: Vec<u8> = Vec::new();
+        gpu.pipelines.prepare(&gpu.device, &gpu.common.counters, lowered.iter().flatten().map(|dispatch| &dispatch.shader));
         for (step, dispatches) in plan.steps.iter().zip(lowered) {
             let first = launches.len();
             for dispatch in dispatches {

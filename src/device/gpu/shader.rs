@@ -98,8 +98,15 @@ impl Shader {
         let declaration: String = self.text.drain(line..end).collect();
         assert!(declaration.contains(&format!("@group(0) @binding({number})")), "{}: `{name}` is not the last binding", self.name);
         let element = &declaration[declaration.find(&own).map_or(0, |at| at + own.len())..];
-        let element = element.split_once(">;").map_or(element, |(element, _)| element).to_string();
+        let element = element.split_once(">;").map_or(element, |(element, _)| element);
+        let element = self.alias(element).unwrap_or(element).to_string();
         (self, element)
+    }
+
+    /// What `alias NAME = …;` stands for.
+    fn alias(&self, name: &str) -> Option<&str> {
+        let (_, rest) = self.text.split_once(&format!("alias {name} = "))?;
+        rest.split_once(';').map(|(kind, _)| kind)
     }
 
     /// For each storage binding of group 0, in order of number: whether the shader may write to it.

@@ -1,6 +1,6 @@
 //! The tiles of `matmul.wgsl`: how the threads of a workgroup share the result, and which tile a product gets.
 
-use super::{DEPTH, Sections};
+use super::Sections;
 use crate::record::op::{Launch, Shader};
 
 /// What one workgroup computes: `high · per` rows and `wide · per` columns.
@@ -33,6 +33,8 @@ const TALL: Tile = Tile { wide: 4, high: 16, per: 4, step: 8, shared: true };
 /// 8 × 64 without workgroup memory or barriers, which a CPU has to imitate; its subgroups are one row of threads.
 const REGISTERS: Tile = Tile { wide: 8, high: 1, per: 8, step: 4, shared: false };
 
+/// Sections of `k` are not cut shorter than this.
+const DEPTH: usize = 128;
 /// Workgroups of 256 threads that keep a card busy.
 const CARD: usize = 128;
 /// Threads that keep a CPU busy.

@@ -125,16 +125,21 @@ pub(super) fn attach(op: &Pointwise, tensors: &Tensors, product: usize, dispatch
     let (outputs, types): (Vec<usize>, _) = ((0..tensors.outputs.len()).collect(), tensors.types(op)?);
     // A kernel that moves words hands over the bits.
     let kind = storage_type(tensors.inputs[product].1.dtype);
-    let value = if element == "u32" && kind != "u32" { format!("bitcast<{kind}>(v)") } else { "v".into() };
-    let vectors = element.starts_with("vec4");
+    let (vectors, words) = (element.starts_with("vec4"), element.ends_with("u32>") || element == "u32");
     let wide = vectors && tensors.in_fours();
+    let value = match words && kind != "u32" {
+        true if wide => format!("bitcast<vec4<{kind}>>(v)"),
+        true => format!("bitcast<{kind}>(v)"),
+        false => "v".into(),
+    };
     let text = Text { op, tensors, outputs: &outputs, types: &types, handed: Some((product, &value)), wide };
     let shader = tensors.bind(&text, shader, &mut buffers);
     let (_, functions) = SOURCE.split_once("// The functions:").expect("the shader marks where its functions begin");
     let shader = shader.declare(&format!("// Functions of expressions:{functions}"));
     let shader = if vectors && !wide {
         let each = "put_one(4u * i, v.x); put_one(4u * i + 1u, v.y); put_one(4u * i + 2u, v.z); put_one(4u * i + 3u, v.w);";
-        shader.hook("put", each).declare(&format!("fn put_one(i: u32, v: f32) {{ {} }}", text.body()))
+        let each_kind = if words { "u32" } else { "f32" };
+        shader.hook("put", each).declare(&format!("fn put_one(i: u32, v: {each_kind}) {{ {} }}", text.body()))
     } else {
         shader.hook("put", &text.body())
     };

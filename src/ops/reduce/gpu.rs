@@ -1,27 +1,30 @@
 //! The GPU launch of reductions: passes cut into dispatches.
 
 use super::{Kind, Pass, Reduce};
-use crate::record::op::Shader;
+use crate::ops::gemm::in_vectors;
+use crate::record::op::{Buffer, Launch, Shader};
 use crate::shape::DType;
 
 /// One dispatch: every thread reduces `length / splits` elements, `splits` apart.
 #[derive(Clone, Copy)]
-pub(super) struct Step {
-    pub pass: Pass,
-    pub splits: usize,
+struct Step {
+    pass: Pass,
+    splits: usize,
 }
 
-/// Terms that one thread combines while there are threads to spare.
-const TERMS: usize = 64;
+/// Terms that one thread combines while there are threads to spare. A software adapter has few threads at a time, and a dispatch costs it as much
+/// as some hundred terms: there, two dispatches with as many terms each, up to the second number.
+const TERMS: [usize; 2] = [64, 256];
 /// Threads beyond which more do not help.
 const THREADS: usize = 1 << 16;
 
 /// Cuts a pass into dispatches, each of which leaves fewer elements, until one thread can finish each output.
-pub(super) fn steps(mut pass: Pass) -> Vec<Step> {
+fn steps(mut pass: Pass, software: bool) -> Vec<Step> {
+    let terms = if software { pass.length.isqrt().clamp(TERMS[0], TERMS[1]) } else { TERMS[0] };
     let mut steps = Vec::new();
     loop {
-        let splits = pass.length.div_ceil(TERMS).min(THREADS / (pass.outer * pass.inner).max(1));
-        if pass.length <= 2 * TERMS || splits <= 1 {
+        let splits = pass.length.div_ceil(terms).min(THREADS / (pass.outer * pass.inner).max(1));
+        if pass.length <= 2 * terms || splits <= 1 {
             steps.push(Step { pass, splits: 1 });
             return steps;
         }
@@ -31,13 +34,35 @@ pub(super) fn steps(mut pass: Pass) -> Vec<Step> {
 }
 
 impl Reduce {
-    /// The shader works on words; its hooks say what the words are.
-    pub(super) fn shader(&self, dtype: DType) -> Shader {
+    /// Adds the dispatches.
+    pub(super) fn launch(&self, launch: &mut Launch) {
+        let (shape, dtype, software) = (launch.input_shape(0), launch.input(0).dtype, launch.adapter().software);
+        let passes = self.passes(shape);
+        // Columns that lie side by side are reduced four at a time where threads are few anyway.
+        let wide = software && dtype == DType::F32 && passes.iter().all(|pass| pass.inner > 0 && pass.inner.is_multiple_of(4));
+        let (shader, lanes) = if wide { (in_vectors(self.shader(dtype)), 4) } else { (self.shader(dtype), 1) };
+        let passes = passes.into_iter().map(|pass| Pass { inner: pass.inner / lanes, ..pass });
+        let steps: Vec<Step> = passes.flat_map(|pass| steps(pass, software)).collect();
+        let size = if software { 8 } else { 64 };
+        let mut from = Buffer::Input(0);
+        for (number, &Step { pass, splits }) in steps.iter().enumerate() {
+            let last = number + 1 == steps.len();
+            let threads = pass.outer * splits * pass.inner;
+            let to = if last { Buffer::Output(0) } else { launch.scratch((threads * lanes).max(1)) };
+            let divisor = if last && self.kind == Kind::Mean { self.count(shape) } else { 1 };
+            let params = [threads, pass.length, pass.inner, splits, divisor].map(|v| v as u32);
+            launch.threads(shader.clone().set("SIZE", size), &[from, to], &params, threads, size as u32);
+            from = to;
+        }
+    }
+
+    /// The shader works on words, or on vectors of them; its hooks say what the words are.
+    fn shader(&self, dtype: DType) -> Shader {
         let shader = Shader::new("reduce", include_str!("../../../shaders/reduce.wgsl"));
         let (kind, start, combine) = match (self.kind, dtype) {
-            (Kind::Sum | Kind::Mean, DType::F32) => ("f32", 0, "a + b"),
-            (Kind::Max, DType::F32) => ("f32", f32::NEG_INFINITY.to_bits(), "select(b, a, a >= b || is_nan(v))"),
-            (Kind::Min, DType::F32) => ("f32", f32::INFINITY.to_bits(), "select(b, a, a <= b || is_nan(v))"),
+            (Kind::Sum | Kind::Mean, DType::F32) => ("Cells", 0, "a + b"),
+            (Kind::Max, DType::F32) => ("Cells", f32::NEG_INFINITY.to_bits(), "select(b, a, (a >= b) | is_nan(v))"),
+            (Kind::Min, DType::F32) => ("Cells", f32::INFINITY.to_bits(), "select(b, a, (a <= b) | is_nan(v))"),
             (Kind::Sum | Kind::Mean, DType::I32) => ("i32", 0, "a + b"),
             (Kind::Max, DType::I32) => ("i32", i32::MIN.cast_unsigned(), "max(a, b)"),
             (Kind::Min, DType::I32) => ("i32", i32::MAX.cast_unsigned(), "min(a, b)"),
@@ -45,9 +70,9 @@ impl Reduce {
             (Kind::Max, _) => ("u32", 0, "max(a, b)"),
             (Kind::Min, _) => ("u32", u32::MAX, "min(a, b)"),
         };
-        let combine = format!("let a = bitcast<{kind}>(v); let b = bitcast<{kind}>(w); return bitcast<u32>({combine});");
+        let combine = format!("let a = bitcast<{kind}>(v); let b = bitcast<{kind}>(w); return bitcast<Bits>({combine});");
         let finish = match self.kind {
-            Kind::Mean => "return bitcast<u32>(bitcast<f32>(v) / f32(p.divisor));",
+            Kind::Mean => "return bitcast<Bits>(bitcast<Cells>(v) / Cells(f32(p.divisor)));",
             _ => "return v;",
         };
         shader.set("START", start as usize).hook("combine", &combine).hook("finish", finish)
