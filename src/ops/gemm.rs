@@ -84,7 +84,9 @@ impl Product<'_> {
         let turned = self.turned.map(usize::from);
         let shader = self.with_windows(Shader::new(self.name, include_str!("../../shaders/matmul_lanes.wgsl")));
         let shader = shader.set_all(&[("COLUMNS", columns), ("RAGGED", usize::from(!k.is_multiple_of(4)))]);
-        let shader = shader.set_all(&[("TURN_A", turned[0]), ("TURN_B", turned[1]), ("TAPS", self.taps), ("DEEP", k / self.taps)]);
+        let shader = shader.set_all(&[("TURN_A", turned[0]), ("TURN_B", turned[1])]);
+        // Not for one tap: `k` in the text would make a pipeline of its own for every size of a batch.
+        let shader = if self.taps == 1 { shader } else { shader.set_all(&[("TAPS", self.taps), ("DEEP", k / self.taps)]) };
         let threads = tiles_m * tiles_n * self.batch * count * LANES as usize;
         launch.threads(shader, &[factors[0], factors[1], to], &params, threads, LANES);
         if count > 1 {

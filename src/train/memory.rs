@@ -2,9 +2,11 @@
 
 use super::data::{Data, Samples};
 use super::run::Pass;
+use crate::compile::Program;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::shape::{DType, Shape, Spec};
+use std::sync::Arc;
 
 impl Model {
     /// The bytes that training takes at its highest for batches of so many samples: weights, the optimizer's state, and what a step holds at
@@ -13,7 +15,13 @@ impl Model {
     /// # Errors
     /// [`Error::NotReady`] if it is not built and compiled; what tracing a step returns.
     pub fn training_memory(&self, batch_size: usize) -> Result<usize> {
-        let compiled = self.to_train("training_memory")?;
+        let (step, kept) = self.training_step("training_memory", batch_size)?;
+        Ok(step.planned_bytes() + kept)
+    }
+
+    /// The program of a training step, and the bytes of weights and the optimizer's state.
+    fn training_step(&self, whom: &str, batch_size: usize) -> Result<(Arc<Program>, usize)> {
+        let compiled = self.to_train(whom)?;
         let zeros = |shape: &Shape, dtype: DType| -> Result<Samples> {
             let shape = Shape::from([&[batch_size], &shape[..]].concat());
             let count = shape.elements();
@@ -30,17 +38,19 @@ impl Model {
         let y: Vec<Samples> = y.into_iter().zip(&compiled.losses).map(|(y, l)| y.named(&names[l.output])).collect();
         let step = Pass::new(self, compiled, &Data { x, y, sample_weight: Vec::new() }, batch_size, true)?.prepare()?;
         let kept = self.variables().into_iter().chain(compiled.optimizer().variables());
-        Ok(step.planned_bytes() + kept.map(|v| v.spec().bytes()).sum::<usize>())
+        Ok((step, kept.map(|v| v.spec().bytes()).sum()))
     }
 
-    /// [`Model::summary`], and the memory that training takes with batches of this size.
+    /// [`Model::summary`], and the memory that training takes with batches of this size: as planned, and what it would take if no two values of a
+    /// step shared memory.
     ///
     /// # Errors
     /// As [`Model::summary`] and [`Model::training_memory`].
     pub fn summary_for(&mut self, batch_size: usize) -> Result<String> {
         let table = self.summary()?;
-        let memory = crate::models::memory(self.training_memory(batch_size)?);
-        Ok(format!("{table} Training memory: {memory} at its highest, for batches of {batch_size}\n"))
+        let (step, kept) = self.training_step("summary_for", batch_size)?;
+        let [planned, live] = [step.planned_bytes(), step.unplanned_bytes()].map(|bytes| crate::models::memory(bytes + kept));
+        Ok(format!("{table} Training memory: {planned} at its highest, for batches of {batch_size} ({live} if no values shared it)\n"))
     }
 
     /// How many samples a batch may have, so that no layer's outputs are larger than what the device can bind, with the layer that sets the
