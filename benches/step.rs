@@ -4,7 +4,8 @@
 //! `cargo bench --bench step` measures models M and C at batches of 32 and 128 on every device of this machine. `-- --model M --batch 128
 //! --device cpu` measures one. `--fuse both` runs each with and without fusion (`GRADUS_FUSE`), `--rounds N` says how often all take their
 //! turn, `--steps N`, `--warmup N` and `--images N` how much is measured in a turn, `--json` prints a line of JSON per row and turn. Every row is
-//! a process of its own. `--floor` prints the floors alone and measures no step; `--profile` prints how long every kernel of a step takes.
+//! a process of its own. On a GPU the host's processor time is measured too, for steps that are not waited for, and next to it what the same number
+//! of dispatches costs by wgpu alone. `--floor` prints the floors alone and measures no step; `--profile` prints how long every kernel of a step takes.
 
 mod common;
 
@@ -186,7 +187,7 @@ fn print_floors(options: &Options, gauges: &[Gauge]) -> Result<()> {
     Ok(())
 }
 
-const TRAINING: [&str; 17] = [
+const TRAINING: [&str; 18] = [
     "model",
     "batch",
     "device",
@@ -199,6 +200,7 @@ const TRAINING: [&str; 17] = [
     "GFLOP/s",
     "dispatches",
     "host µs/dispatch",
+    "bare wgpu µs",
     "first ms",
     "planned MB",
     "live MB",
@@ -224,7 +226,7 @@ fn line(job: &Job, rows: &[&Value], floor: f64, ratios: Ratios) -> Vec<String> {
     let mut cells = vec![job.model.clone(), job.batch.to_string(), device.into(), fuse.into()];
     cells.extend(match job.mode {
         Mode::Train => {
-            let planned = ["steps/s", "gflops", "dispatches", "host_us", "first_ms", "planned_mb", "live_mb", "peak_rss_mb"];
+            let planned = ["steps/s", "gflops", "dispatches", "host_us", "bare_us", "first_ms", "planned_mb", "live_mb", "peak_rss_mb"];
             let rest = planned.map(|key| cell(if key == "steps/s" { "rate" } else { key }));
             [cell("median_ms"), cell("p90_ms"), number(Some(floor)), share].into_iter().chain(rest).collect::<Vec<_>>()
         }

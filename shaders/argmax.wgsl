@@ -6,7 +6,7 @@ struct Params {
 }
 @group(0) @binding(0) var<storage, read> x: array<u32>;       // f32, as bits: [outer, length, inner]
 @group(0) @binding(1) var<storage, read_write> y: array<u32>; // [outer, inner]
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 // Ordered like the float with these bits; zeros are equal, and every NaN is above all.
 fn rank(bits: u32) -> u32 {

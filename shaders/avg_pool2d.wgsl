@@ -12,7 +12,7 @@ const FRONT_Y: u32 = 0u;
 const FRONT_X: u32 = 0u;
 
 struct Params { elements: u32 }
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> x: array<f32>;             // [N, H, W, C]
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;       // [N, OH, OW, C]
 

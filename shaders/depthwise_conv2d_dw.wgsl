@@ -16,7 +16,7 @@ const FRONT_X: u32 = 0u;
 
 // Output rows of the whole batch, rows of one part, parts.
 struct Params { rows: u32, part: u32, parts: u32 }
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> x: array<f32>;             // [N, H, W, C]
 @group(0) @binding(1) var<storage, read> dy: array<f32>;            // [N, OH, OW, C]
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;    // [parts, KH, KW, C]

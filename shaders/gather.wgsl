@@ -8,7 +8,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> data: array<u32>;    // [rows, ROW]
 @group(0) @binding(1) var<storage, read> indices: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>; // [indices, ROW]
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

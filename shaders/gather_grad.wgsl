@@ -7,7 +7,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> dy: array<f32>;       // [positions, ROW]
 @group(0) @binding(1) var<storage, read> links: array<u32>;    // from gather_links.wgsl
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>; // [rows, ROW]
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -6,7 +6,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> indices: array<u32>;
 // For each row the first position that names it, then for each position the next one with its index; `positions` where there is none.
 @group(0) @binding(1) var<storage, read_write> links: array<u32>;
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -25,7 +25,7 @@ struct Params {
     a_step: u32,  // from one matrix of the batch to the next; 0 where all share one
     b_step: u32,
 }
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 // Where a row or a column of the first factor is; what the numbers mean is the factor's own affair.
 struct Place { at: u32, down: u32, right: u32 }

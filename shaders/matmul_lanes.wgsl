@@ -26,7 +26,7 @@ struct Params {
     a_step: u32,  // from one matrix of the batch to the next; 0 where all share one
     b_step: u32,
 }
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 

@@ -25,7 +25,7 @@ const COLUMNS: u32 = (W + FRONT_X + SX - 1u) / SX;
 const NONE: u32 = 0xffffffffu;
 
 struct Params { images: u32 }
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> x: array<Cells>;             // [N, H, W, C]
 @group(0) @binding(1) var<storage, read> dy: array<Cells>;            // [N, OH, OW, C]
 @group(0) @binding(2) var<storage, read_write> y: array<Cells>;       // [N, H, W, C]

@@ -1,7 +1,7 @@
 // Pointwise expressions: src/ops/pointwise. The engine adds the buffers and replaces `body` by an expression; names with g_ are its functions.
 
 struct Params { n: u32 }
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 fn body(i: u32) {}
 

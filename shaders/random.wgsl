@@ -6,7 +6,7 @@ struct Params {
 }
 @group(0) @binding(0) var<storage, read> state: array<u32>;   // seed low and high, draw low and high
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 // Hook: what becomes of a block of 64 bits.
 fn draw(block: vec2<u32>) -> vec2<f32> { return normals(block); }

@@ -19,7 +19,7 @@ struct Params {
 }
 @group(0) @binding(0) var<storage, read> x: array<Bits>;
 @group(0) @binding(1) var<storage, read_write> y: array<Bits>;
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 
 fn is_nan(bits: Bits) -> Truths {
     return (bits & Bits(0x7fffffffu)) > Bits(0x7f800000u);

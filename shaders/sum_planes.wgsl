@@ -6,7 +6,7 @@ alias Cells = f32;
 // End of part.
 
 struct Params { elements: u32, planes: u32 }
-@group(1) @binding(0) var<uniform> p: Params;
+@group(0) @binding(15) var<uniform> p: Params;
 @group(0) @binding(0) var<storage, read> parts: array<Cells>;           // [planes, elements]
 @group(0) @binding(1) var<storage, read_write> y: array<Cells>;            // [elements]
 

@@ -2,7 +2,7 @@
 //! fresh process, so a bench starts itself once for every row.
 
 use super::network::Network;
-use super::{device, is_software, median, memory_mb, round};
+use super::{bare, device, is_software, median, memory_mb, round, thread_seconds};
 use anyhow::{Context, Result, bail, ensure};
 use gradus::device::{Profile, profile};
 use gradus::ops::random::host;
@@ -155,14 +155,11 @@ fn train(network: &Network, device: &Device, job: &Job) -> Result<Value> {
     let model = built(network, device)?;
     let step = step(&model)?;
     let batches = batches(network, device, job.batch)?;
-    let (mut times, mut host) = (Vec::with_capacity(1 + job.warmup + job.steps), Vec::new());
+    let mut times = Vec::with_capacity(1 + job.warmup + job.steps);
     for i in 0..1 + job.warmup + job.steps {
         let (x, y) = &batches[i % DISTINCT];
         let start = Instant::now();
-        let loss = step.call(&[x, y])?.remove(0);
-        // The loss of the step before was read, so nothing was in the queue: this is what the host takes to submit a step.
-        host.push(start.elapsed().as_secs_f64() * 1e6);
-        let loss = loss.item()?;
+        let loss = step.call(&[x, y])?.remove(0).item()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
         ensure!(loss.is_finite(), "the loss of step {i} is {loss}");
     }
@@ -172,13 +169,25 @@ fn train(network: &Network, device: &Device, job: &Job) -> Result<Value> {
     row["rate"] = json!(round(1e3 / ms));
     row["gflops"] = json!(round(flops / ms / 1e6));
     row["dispatches"] = json!(program.dispatches());
-    if device.is_gpu() {
-        row["host_us"] = json!(round(median(&host[1 + job.warmup..]) / program.dispatches() as f64));
+    if let Device::Gpu(gpu) = device {
+        let micros = |seconds: f64| round(1e6 * seconds);
+        row["host_us"] = json!(host_seconds(&step, &batches, 4 * job.steps)?.map(|s| micros(s / program.dispatches() as f64)));
+        row["bare_us"] = json!(bare::dispatch_seconds(gpu.name())?.map(micros));
     }
     row["build_ms"] = json!(round(program.build_time().as_secs_f64() * 1e3));
     row["planned_mb"] = json!(round(program.planned_bytes() as f64 / 1e6));
     row["live_mb"] = json!(round(program.unplanned_bytes() as f64 / 1e6));
     Ok(row)
+}
+
+/// What a step costs the thread that takes it, while the adapter computes: its time on a processor. The loss is not read.
+fn host_seconds(step: &Function, batches: &[(Tensor, Tensor)], steps: usize) -> Result<Option<f64>> {
+    let before = thread_seconds();
+    for i in 0..steps {
+        let (x, y) = &batches[i % DISTINCT];
+        step.call(&[x, y])?;
+    }
+    Ok(before.zip(thread_seconds()).map(|(before, after)| (after - before) / steps as f64))
 }
 
 fn predict(network: &Network, device: &Device, job: &Job) -> Result<Value> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+pub mod bare;
 pub mod bars;
 pub mod job;
 pub mod kernel;
@@ -51,4 +52,10 @@ pub fn memory_mb(field: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with(field))?;
     Some(round(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0))
+}
+
+/// Seconds that this thread was on a processor, where the system says so.
+pub fn thread_seconds() -> Option<f64> {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(times.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }

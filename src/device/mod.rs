@@ -82,6 +82,8 @@ pub struct Stats {
     pub bind_groups: u64,
     /// Pipelines made (GPU).
     pub pipelines: u64,
+    /// Submissions to the adapter (GPU). Programs that take little time share one.
+    pub submissions: u64,
     /// Bytes that are free and kept for the next program.
     pub pooled_bytes: u64,
 }
@@ -152,6 +154,10 @@ impl Device {
             program_runs: get(&c.program_runs),
             bind_groups: get(&c.bind_groups),
             pipelines: get(&c.pipelines),
+            submissions: match self {
+                Device::Cpu(_) => 0,
+                Device::Gpu(gpu) => gpu.submissions(),
+            },
             pooled_bytes: self.common().pool.bytes(),
         }
     }
@@ -243,7 +249,7 @@ impl Device {
     pub(crate) fn copy(&self, storage: &Storage) -> Result<Arc<Storage>> {
         let copy = self.allocate(storage.bytes())?;
         match (self, storage.memory(), copy.memory()) {
-            (Device::Gpu(gpu), Memory::Gpu(from), Memory::Gpu(to)) => gpu.copy(from, to)?,
+            (Device::Gpu(gpu), Memory::Gpu(from), Memory::Gpu(to)) => gpu.copy(from, to),
             (_, Memory::Cpu(from), Memory::Cpu(to)) => to.write(&from.read(storage.bytes())),
             _ => unreachable!("a device copies its own kind of memory"),
         }

@@ -3,6 +3,7 @@
 pub mod launch;
 mod pipelines;
 mod program;
+mod queue;
 mod readback;
 pub mod shader;
 
@@ -15,31 +16,19 @@ use crate::compile::plan::Step;
 use crate::error::{Error, Result};
 use crate::tensor::lock;
 use pipelines::Pipelines;
-use std::collections::VecDeque;
+use queue::Queue;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// Longer than any submission may take. A wait that passes it means that the driver hangs.
-const TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Submissions that may wait in the queue; more would only add latency and memory.
-const IN_FLIGHT: usize = 3;
-
-/// Host writes that may wait for a submission; drivers keep a staging copy of each.
-const MOST_WRITES: usize = 64;
 
 /// A graphics adapter as a device.
 pub struct Gpu {
     pub(crate) common: Common,
     device: wgpu::Device,
-    queue: wgpu::Queue,
+    queue: Queue,
     info: wgpu::AdapterInfo,
     traits: AdapterTraits,
     pipelines: Pipelines,
     faults: Arc<Faults>,
-    in_flight: Mutex<VecDeque<wgpu::SubmissionIndex>>,
-    writes: Mutex<usize>,
     staging: Mutex<Vec<wgpu::Buffer>>,
 }
 
@@ -112,13 +101,11 @@ impl Gpu {
         Ok(Arc::new(Gpu {
             common: Common::new(),
             pipelines: Pipelines::new(options.checked_shaders),
+            queue: Queue::new(&device, queue, &info.name, software, &faults),
             device,
-            queue,
             info,
             traits,
             faults,
-            in_flight: Mutex::default(),
-            writes: Mutex::default(),
             staging: Mutex::default(),
         }))
     }
@@ -196,61 +183,20 @@ impl Gpu {
     }
 
     pub(crate) fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-        let whole = bytes.len() / 4 * 4;
-        if whole > 0 {
-            self.queue.write_buffer(buffer, 0, &bytes[..whole]);
-        }
-        if whole < bytes.len() {
-            let mut word = [0; 4];
-            word[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.queue.write_buffer(buffer, whole as u64, &word);
-        }
-        let mut writes = lock(&self.writes);
-        *writes += 1;
-        if *writes >= MOST_WRITES {
-            *writes = 0;
-            drop(writes);
-            self.submit(None)?;
-        }
-        self.faults.check()
+        self.queue.write(buffer, bytes)
     }
 
-    pub(crate) fn copy(&self, from: &wgpu::Buffer, to: &wgpu::Buffer) -> Result<()> {
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size().min(to.size()));
-        self.submit(Some(encoder.finish())).map(|_| ())
+    pub(crate) fn copy(&self, from: &wgpu::Buffer, to: &wgpu::Buffer) {
+        self.queue.encode(|encoder| encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size().min(to.size())));
     }
 
-    /// Submits, keeps the queue short, and lets wgpu clean up.
-    fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> Result<wgpu::SubmissionIndex> {
-        let index = self.queue.submit(commands);
-        let oldest = {
-            let mut in_flight = lock(&self.in_flight);
-            in_flight.push_back(index.clone());
-            if in_flight.len() > IN_FLIGHT { in_flight.pop_front() } else { None }
-        };
-        match oldest {
-            Some(oldest) => self.wait_for(oldest)?,
-            None => {
-                // Dropped buffers and bind groups are given back to the driver only in a poll.
-                let _ = self.device.poll(wgpu::PollType::Poll);
-            }
-        }
-        self.faults.check()?;
-        Ok(index)
+    pub(crate) fn submissions(&self) -> u64 {
+        self.queue.submissions()
     }
 
-    fn wait_for(&self, index: wgpu::SubmissionIndex) -> Result<()> {
-        let waited = self.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(TIMEOUT) });
-        self.faults.check()?;
-        waited.map(|_| ()).map_err(|e| Error::Device(format!("{} did not finish within {} s: {e}", self.info.name, TIMEOUT.as_secs())))
-    }
-
-    /// Waits until everything submitted has run.
+    /// Waits until everything that was asked for has run.
     pub(crate) fn wait(&self) -> Result<()> {
-        let index = self.submit(None)?;
-        lock(&self.in_flight).clear();
-        self.wait_for(index)
+        self.queue.wait_for(&self.queue.flush()?)
     }
 }
 
@@ -262,12 +208,11 @@ mod across_threads {
     #[expect(dead_code, reason = "that it compiles is the proof")]
     fn proof() {
         both::<wgpu::Device>();
-        both::<wgpu::Queue>();
         both::<wgpu::Buffer>();
         both::<wgpu::Adapter>();
         both::<wgpu::AdapterInfo>();
         both::<wgpu::BindGroup>();
-        both::<wgpu::SubmissionIndex>();
+        both::<super::Queue>();
         both::<super::Pipelines>();
         both::<super::pipelines::Pipeline>();
         both::<super::Faults>();

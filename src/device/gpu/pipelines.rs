@@ -1,7 +1,7 @@
 //! Pipelines, made once per shader text.
 
 use super::super::Counters;
-use super::Shader;
+use super::shader::{PARAMS_BINDING, Shader};
 use crate::tensor::lock;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -13,20 +13,25 @@ pub(super) const PARAMS: u64 = 256;
 pub(super) struct Pipelines {
     checked: bool,
     by_text: Mutex<HashMap<String, Arc<Pipeline>>>,
-    layouts: Mutex<HashMap<Vec<bool>, wgpu::BindGroupLayout>>,
-    params: Mutex<Option<wgpu::BindGroupLayout>>,
+    layouts: Mutex<HashMap<(Vec<bool>, bool), Layouts>>,
+}
+
+/// What all shaders share that bind the same kinds of buffers.
+#[derive(Clone)]
+struct Layouts {
+    group: wgpu::BindGroupLayout,
+    pipeline: wgpu::PipelineLayout,
 }
 
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
-    /// Of group 0, the storage buffers.
     pub layout: wgpu::BindGroupLayout,
     pub has_params: bool,
 }
 
 impl Pipelines {
     pub fn new(checked: bool) -> Pipelines {
-        Pipelines { checked, by_text: Mutex::default(), layouts: Mutex::default(), params: Mutex::default() }
+        Pipelines { checked, by_text: Mutex::default(), layouts: Mutex::default() }
     }
 
     pub fn get(&self, device: &wgpu::Device, counters: &Counters, shader: &Shader) -> Arc<Pipeline> {
@@ -57,49 +62,41 @@ impl Pipelines {
             // a size, and no divisor is zero. The tests run every shader with the checks on and compare.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
-        let layout = self.layout(device, &shader.bindings());
-        let params = self.params_layout(device);
         let has_params = shader.has_params();
-        let groups: &[Option<&wgpu::BindGroupLayout>] = if has_params { &[Some(&layout), Some(&params)] } else { &[Some(&layout)] };
-        let pipeline_layout =
-            device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: groups, immediate_size: 0 });
+        let layouts = self.layouts(device, &shader.bindings(), has_params);
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(shader.name()),
-            layout: Some(&pipeline_layout),
+            layout: Some(&layouts.pipeline),
             module: &module,
             entry_point: Some("main"),
             // Shaders write workgroup memory before they read it; zeroing it can cost more than the kernel.
             compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: self.checked, ..Default::default() },
             cache: None,
         });
-        Pipeline { pipeline, layout, has_params }
+        Pipeline { pipeline, layout: layouts.group, has_params }
     }
 
-    fn layout(&self, device: &wgpu::Device, writes: &[bool]) -> wgpu::BindGroupLayout {
-        let mut layouts = lock(&self.layouts);
+    fn layouts(&self, device: &wgpu::Device, writes: &[bool], has_params: bool) -> Layouts {
         let make = || {
             let storage = |write: &bool| wgpu::BufferBindingType::Storage { read_only: !write };
-            let entries: Vec<_> = (0u32..).zip(writes).map(|(binding, write)| entry(binding, storage(write), false)).collect();
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+            let buffers = (0u32..).zip(writes).map(|(binding, write)| entry(binding, storage(write)));
+            let params = has_params.then(|| entry(PARAMS_BINDING, wgpu::BufferBindingType::Uniform));
+            let entries: Vec<_> = buffers.chain(params).collect();
+            let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+            let groups = [Some(&group)];
+            let pipeline = wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: &groups, immediate_size: 0 };
+            let pipeline = device.create_pipeline_layout(&pipeline);
+            Layouts { group, pipeline }
         };
-        layouts.entry(writes.to_vec()).or_insert_with(make).clone()
-    }
-
-    /// The layout of group 1: the program's parameter buffer, at an offset.
-    pub fn params_layout(&self, device: &wgpu::Device) -> wgpu::BindGroupLayout {
-        let make = || {
-            let entries = [entry(0, wgpu::BufferBindingType::Uniform, true)];
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
-        };
-        lock(&self.params).get_or_insert_with(make).clone()
+        lock(&self.layouts).entry((writes.to_vec(), has_params)).or_insert_with(make).clone()
     }
 }
 
-fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
+fn entry(binding: u32, ty: wgpu::BufferBindingType) -> wgpu::BindGroupLayoutEntry {
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
         count: None,
     }
 }

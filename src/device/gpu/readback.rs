@@ -22,9 +22,8 @@ impl Gpu {
     pub(crate) async fn read(&self, buffer: &wgpu::Buffer, bytes: usize) -> Result<Vec<u8>> {
         let length = bytes.next_multiple_of(4).max(4) as u64;
         let staging = self.staging(length)?;
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, length);
-        let submitted = self.submit(Some(encoder.finish()))?;
+        self.queue.encode(|encoder| encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, length));
+        let submitted = self.queue.flush()?;
         let mapped = Arc::new(Mutex::new(Mapped::default()));
         let callback = mapped.clone();
         staging.map_async(wgpu::MapMode::Read, 0..length, move |result| {
@@ -35,7 +34,7 @@ impl Gpu {
             }
         });
         if cfg!(not(target_arch = "wasm32")) {
-            self.wait_for(submitted)?;
+            self.queue.wait_for(&submitted)?;
         }
         let result = poll_fn(|context| {
             let mut mapped = lock(&mapped);

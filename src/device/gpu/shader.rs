@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+/// The number of the parameter block's binding: `@group(0) @binding(15) var<uniform> p: Params;`. It leaves the numbers before it to storage
+/// buffers; no adapter must offer so many.
+pub const PARAMS_BINDING: u32 = 15;
+
 /// A WGSL source on its way to a pipeline.
 #[derive(Clone, Debug)]
 pub struct Shader {
@@ -109,14 +113,17 @@ impl Shader {
         rest.split_once(';').map(|(kind, _)| kind)
     }
 
-    /// For each storage binding of group 0, in order of number: whether the shader may write to it.
+    /// For each storage buffer, in order of number: whether the shader may write to it.
     /// Read from the declarations, so that a layout cannot disagree with the text.
     pub fn bindings(&self) -> Vec<bool> {
         let mut found: Vec<(usize, bool)> = Vec::new();
         for line in self.text.lines().filter(|l| l.trim_start().starts_with("@group(0)")) {
             let number = line.split("@binding(").nth(1).and_then(|rest| rest.split(')').next()).and_then(|n| n.trim().parse().ok());
             let number: usize = number.unwrap_or_else(|| panic!("{}: no binding number in `{line}`", self.name));
-            assert!(line.contains("var<storage"), "{}: group 0 holds storage buffers only: `{line}`", self.name);
+            if line.contains("var<uniform>") {
+                assert_eq!(number, PARAMS_BINDING as usize, "{}: the parameter block has another number: `{line}`", self.name);
+                continue;
+            }
             found.push((number, line.contains("read_write")));
         }
         found.sort_unstable();
@@ -124,8 +131,8 @@ impl Shader {
         found.into_iter().map(|(_, write)| write).collect()
     }
 
-    /// Whether the shader reads the parameter block (`@group(1) @binding(0) var<uniform>`).
+    /// Whether the shader reads the parameter block, its only uniform.
     pub fn has_params(&self) -> bool {
-        self.text.contains("@group(1)")
+        self.text.contains("var<uniform>")
     }
 }
