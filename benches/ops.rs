@@ -2,7 +2,8 @@
 //!
 //! The roof is what the crate itself reaches on the same device in the same minute, in turns with the kernel: the operations of a large matrix
 //! product per second, the bytes of a large triad or sum per second. A kernel's floor is its operations at the one or its bytes at the other,
-//! whichever takes longer; its share is floor over time. What fits a cache can go above 100 %.
+//! whichever takes longer; its share is floor over time. What fits a cache can go above 100 %. *GFLOP/CPU s* is per second of processor time, of
+//! all threads together: how good a kernel is on a CPU, or on a CPU that plays a GPU, however many processors it has and whoever else uses them.
 //!
 //! `cargo bench --bench ops` measures all on the CPU; `-- --device NAME --only FILTER --time MS --json --plot FILE.svg` changes that. A filter
 //! is a part of the line's first three cells: `"C 32"`, `conv2d_dw`. On a GPU each call is a submission of its own and its cost is in the time;
@@ -16,7 +17,7 @@ use common::network::Network;
 use common::peaks::{Gauge, Peaks, timed};
 use common::plot::{Figure, Mark, Panel, Scale, Series};
 use common::table::{Table, number};
-use common::{at_least_one, median, round};
+use common::{at_least_one, median, process_seconds, round};
 use gradus::Device;
 use gradus::ops::window::Padding;
 use serde_json::json;
@@ -30,6 +31,8 @@ struct Case {
 
 struct Measured {
     seconds: f64,
+    /// Of all processors, where the system counts them.
+    processor_seconds: Option<f64>,
     peaks: Peaks,
 }
 
@@ -78,8 +81,8 @@ fn main() -> Result<()> {
     for case in &cases {
         // A sample of the peaks before each kernel; a kernel is held against the last few, since one alone may meet other load.
         peaks.push(gauge.sample()?);
-        let seconds = measure(&device, &case.kernel, options.time as f64).with_context(|| case.title())?;
-        let result = Measured { seconds, peaks: Peaks::median(&peaks[peaks.len() - 3..]) };
+        let (seconds, processor_seconds) = measure(&device, &case.kernel, options.time as f64).with_context(|| case.title())?;
+        let result = Measured { seconds, processor_seconds, peaks: Peaks::median(&peaks[peaks.len() - 3..]) };
         if options.json {
             println!("{}", case.json(&device, &result));
         }
@@ -94,17 +97,20 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Seconds per call: the median of at least three samples that take so many milliseconds together.
-fn measure(device: &Device, kernel: &Kernel, least_ms: f64) -> Result<f64> {
+/// Seconds per call: the median of at least three samples that take so many milliseconds together; and what all of them took of the processors.
+fn measure(device: &Device, kernel: &Kernel, least_ms: f64) -> Result<(f64, Option<f64>)> {
     let loaded = kernel.load(device)?;
     let once = timed(device, 1, || loaded.call())?;
     // A sample lasts a tenth of the time or one call, so that the clock is no part of it.
     let calls = ((1e-4 * least_ms / once).ceil() as usize).clamp(1, 1000);
     let mut times = Vec::new();
+    let before = process_seconds();
     while times.len() < 3 || times.iter().sum::<f64>() * calls as f64 * 1e3 < least_ms {
         times.push(timed(device, calls, || loaded.call())?);
     }
-    Ok(median(&times))
+    // Every sample makes a call that its time leaves out.
+    let all = (times.len() * (calls + 1)) as f64;
+    Ok((median(&times), before.zip(process_seconds()).map(|(before, after)| (after - before) / all)))
 }
 
 impl Case {
@@ -123,19 +129,21 @@ impl Case {
             "from": self.from, "kernel": kernel.name(), "size": kernel.size(), "device": device.to_string(), "ms": 1e3 * seconds,
             "gflops": round(kernel.flops() / seconds / 1e9), "gbs": round(kernel.bytes() / seconds / 1e9),
             "peak_gflops": round(peaks.flops / 1e9), "peak_gbs": round(peaks.bandwidth / 1e9), "share": round(self.floor(peaks) / seconds),
+            "gflop_per_processor_second": measured.processor_seconds.map(|s| round(kernel.flops() / s / 1e9)),
         })
     }
 }
 
 fn print_table(cases: &[Case], measured: &[Measured]) {
-    let mut table = Table::new(&["from", "kernel", "size", "ms", "GFLOP/s", "GB/s", "floor ms", "share %"]);
+    let mut table = Table::new(&["from", "kernel", "size", "ms", "GFLOP/s", "GFLOP/CPU s", "GB/s", "floor ms", "share %"]);
     for (case, measured) in cases.iter().zip(measured) {
         let (seconds, floor) = (measured.seconds, case.floor(measured.peaks));
         let rates = [case.kernel.flops(), case.kernel.bytes()].map(|work| number(Some(work / seconds / 1e9)));
         let [gflops, gbs] = rates;
         let (ms, floor_ms) = (number(Some(1e3 * seconds)), number(Some(1e3 * floor)));
         let share = format!("{:.0}", 100.0 * floor / seconds);
-        table.row(vec![case.from.clone(), case.kernel.name().into(), case.kernel.size(), ms, gflops, gbs, floor_ms, share]);
+        let per_processor = number(measured.processor_seconds.map(|s| case.kernel.flops() / s / 1e9));
+        table.row(vec![case.from.clone(), case.kernel.name().into(), case.kernel.size(), ms, gflops, per_processor, gbs, floor_ms, share]);
     }
     let peaks = overall(measured);
     println!("{}\npeaks: {:.1} GFLOP/s, {:.1} GB/s (medians)", table.text(), peaks.flops / 1e9, peaks.bandwidth / 1e9);

@@ -17,6 +17,7 @@ pub mod turns;
 
 use anyhow::{Context, Result};
 use gradus::Device;
+use std::path::Path;
 
 /// The device of this name; `gpu` is the first hardware adapter or the one that `GRADUS_DEVICE` names.
 pub fn device(name: &str) -> Result<Device> {
@@ -56,6 +57,15 @@ pub fn memory_mb(field: &str) -> Option<f64> {
 
 /// Seconds that this thread was on a processor, where the system says so.
 pub fn thread_seconds() -> Option<f64> {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    on_processor("/proc/thread-self".as_ref())
+}
+
+/// Seconds that the threads of this process were on a processor, where the system says so.
+pub fn process_seconds() -> Option<f64> {
+    std::fs::read_dir("/proc/self/task").ok()?.map(|task| on_processor(&task.ok()?.path())).sum()
+}
+
+fn on_processor(task: &Path) -> Option<f64> {
+    let times = std::fs::read_to_string(task.join("schedstat")).ok()?;
     Some(times.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
