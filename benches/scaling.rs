@@ -77,9 +77,12 @@ fn main() -> Result<()> {
         report(&options, "width", "parameters in millions", "million parameters", &[sweep])?;
     }
     if wanted("depth") {
-        let points = [1, 2, 4, 8, 16, 32, 64].map(|depth: usize| (depth as f64, format!("deep:{depth}"), 32)).to_vec();
-        let sweep = Sweep { name: "convolutions 3×3 of 16 channels on 16×16 pixels, batch 32".into(), points };
-        report(&options, "depth", "convolutions", "convolutions", &[sweep])?;
+        let sweeps = [("deep", "3×3 of 16 channels on 16×16 pixels, batch 32"), ("remat", "the same, computed again for the gradient")];
+        let sweeps = sweeps.map(|(model, name)| {
+            let points = [1, 2, 4, 8, 16, 32, 64].map(|depth: usize| (depth as f64, format!("{model}:{depth}"), 32)).to_vec();
+            Sweep { name: name.into(), points }
+        });
+        report(&options, "depth", "convolutions", "convolutions", &sweeps)?;
     }
     if wanted("steps") {
         steps(&options)?;

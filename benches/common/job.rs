@@ -122,7 +122,7 @@ impl Job {
     pub fn profile(&self) -> Result<Profile> {
         let (network, device) = (Network::named(&self.model)?, device(&self.device)?);
         let model = built(&network, &device)?;
-        let (step, batches) = (step(&model)?, batches(&network, &device, self.batch)?);
+        let (step, batches) = (step(&network, &model)?, batches(&network, &device, self.batch)?);
         let run = |steps: usize| -> Result<()> {
             (0..steps).map(|i| &batches[i % DISTINCT]).try_for_each(|(x, y)| Ok(step.call(&[x, y])?.remove(0).item().map(drop)?))
         };
@@ -153,7 +153,7 @@ impl Job {
 
 fn train(network: &Network, device: &Device, job: &Job) -> Result<Value> {
     let model = built(network, device)?;
-    let step = step(&model)?;
+    let step = step(network, &model)?;
     let batches = batches(network, device, job.batch)?;
     let mut times = Vec::with_capacity(1 + job.warmup + job.steps);
     for i in 0..1 + job.warmup + job.steps {
@@ -215,7 +215,7 @@ fn predict(network: &Network, device: &Device, job: &Job) -> Result<Value> {
 /// Looks a hundred times at the memory of the process, and at the time since the last look.
 fn long(network: &Network, device: &Device, job: &Job) -> Result<Value> {
     let model = built(network, device)?;
-    let step = step(&model)?;
+    let step = step(network, &model)?;
     let batches = batches(network, device, job.batch)?;
     let every = job.steps.div_ceil(100);
     let (mut at, mut rss, mut times) = (Vec::new(), Vec::new(), Vec::new());
@@ -243,18 +243,19 @@ fn built(network: &Network, device: &Device) -> Result<Sequential> {
 }
 
 /// Forward, loss, backward, Adam, traced once. The result is the loss.
-fn step(model: &Sequential) -> Result<Function<'_>> {
+fn step<'m>(network: &Network, model: &'m Sequential) -> Result<Function<'m>> {
     let variables = model.trainable_variables();
     let mut adam = Adam::default();
     adam.build(&variables)?;
-    Ok(Function::new("step", move |args: &[Tensor]| {
+    let step = Function::new("step", move |args: &[Tensor]| {
         let tape = GradientTape::new();
         let loss = model.call(&args[0], &Call::training())?.sparse_softmax_crossentropy(&args[1])?.mean_all()?;
         let gradients = tape.gradient(&loss, &variables)?;
         let pair = |(i, v): (usize, &Variable)| Ok((gradients.get(i)?.clone(), v.clone()));
         adam.apply(&variables.iter().enumerate().map(pair).collect::<gradus::Result<Vec<_>>>()?, None)?;
         Ok(vec![loss])
-    }))
+    });
+    Ok(step.remat(network.remat))
 }
 
 fn batches(network: &Network, device: &Device, batch: usize) -> Result<Vec<(Tensor, Tensor)>> {

@@ -30,12 +30,15 @@ pub struct Network {
     /// Rows, columns, channels; rows and columns are equal.
     pub input: [usize; 3],
     pub classes: usize,
+    /// Whether a step computes values again instead of keeping them.
+    pub remat: bool,
     units: Vec<Unit>,
 }
 
 impl Network {
     /// `M`, the MNIST model of the examples (4,738,826 parameters); `C`, the course's model for CIFAR-100 (325,956); `S`, a small one; `mlp:W`,
-    /// 784 → W → W → 10; `deep:D`, D convolutions of 16 channels that keep the size.
+    /// 784 → W → W → 10; `deep:D`, D convolutions of 16 channels that keep the size; `remat:D`, the same
+    /// with most of their outputs computed again for the gradient.
     ///
     /// # Errors
     /// For any other name.
@@ -49,18 +52,18 @@ impl Network {
             "C" => ([32, 32, 3], vec![conv(16), Unit::Pool, conv(32), Unit::Pool, dense(256), dense(100)]),
             "S" => ([12, 12, 1], vec![conv(8), Unit::Pool, dense(10)]),
             "mlp" => ([28, 28, 1], vec![dense(number), dense(number), dense(10)]),
-            "deep" => {
+            "deep" | "remat" => {
                 let mut units = vec![Unit::Conv { filters: 16, padding: Padding::Same }; number];
                 units.push(dense(10));
                 ([16, 16, 3], units)
             }
-            _ => bail!("model {name}: there are M, C, S, mlp:WIDTH and deep:DEPTH"),
+            _ => bail!("model {name}: there are M, C, S, mlp:WIDTH, deep:DEPTH and remat:DEPTH"),
         };
         let classes = match units.last() {
             Some(&Unit::Dense { units }) => units,
             _ => bail!("model {name} has no output"),
         };
-        Ok(Network { name: name.to_string(), input, classes, units })
+        Ok(Network { name: name.to_string(), input, classes, remat: kind == "remat", units })
     }
 
     /// Its layers, not built yet.

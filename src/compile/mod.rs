@@ -1,6 +1,6 @@
 //! From a recording to a program: a few small passes over a graph of operations, one file each.
 //!
-//! [`prune`] drops what nobody reads, [`fuse`] makes one operation of several, [`order`] runs what frees memory first, [`plan`] decides which
+//! [`prune`] drops what nobody reads, [`remat`], if asked for, keeps fewer values for the gradient, [`fuse`] makes one operation of several, [`order`] runs what frees memory first, [`plan`] decides which
 //! values share memory; then the device makes the program.
 
 pub(crate) mod fuse;
@@ -8,6 +8,7 @@ mod order;
 pub(crate) mod plan;
 mod program;
 mod prune;
+mod remat;
 
 pub use program::Program;
 pub(crate) use prune::run as prune;
@@ -61,12 +62,22 @@ impl Graph {
     }
 }
 
-/// The program of a graph: from the device's cache, or compiled.
-pub(crate) fn program(device: &Device, mut graph: Graph) -> Result<Arc<Program>> {
+/// The program of a graph: from the device's cache, or compiled. With `remat`, values are computed again for the gradient where that saves
+/// memory.
+pub(crate) fn program(device: &Device, mut graph: Graph, remat: bool) -> Result<Arc<Program>> {
     prune::run(&mut graph);
-    let key = if fuse::enabled() { graph.key() } else { format!("apart: {}", graph.key()) };
+    let mut key = graph.key();
+    if !fuse::enabled() {
+        key.insert_str(0, "apart: ");
+    }
+    if remat {
+        key.insert_str(0, "remat: ");
+    }
     if let Some(program) = device.cached(&key).filter(|_| !crate::testing::observing()) {
         return Ok(program);
+    }
+    if remat {
+        remat::run(&mut graph);
     }
     fuse::run(&mut graph);
     order::run(&mut graph);

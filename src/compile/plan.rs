@@ -108,9 +108,12 @@ fn find_homes(graph: &Graph) -> (Vec<Home>, Vec<usize>, Vec<Vec<Option<usize>>>)
     let end = graph.nodes.len();
     let mut last_read = vec![0; graph.values.len()];
     for (at, node) in graph.nodes.iter().enumerate().rev() {
-        // A view's reads are reads of what it is a view of. Readers come after the view, so their reads are known here.
-        let last = if node.op.is_view() { last_read[node.outputs[0]].max(at) } else { at };
-        node.inputs.iter().for_each(|&x| last_read[x] = last_read[x].max(last));
+        node.inputs.iter().for_each(|&x| last_read[x] = last_read[x].max(at));
+        if node.op.is_view() {
+            // A view's reads are reads of what it is a view of. Readers come after the view, so their reads are known here.
+            let viewed = node.inputs[0];
+            last_read[viewed] = last_read[viewed].max(last_read[node.outputs[0]]);
+        }
     }
     let mut homes: Vec<Home> = Vec::new();
     let mut home_of = vec![NONE; graph.values.len()];

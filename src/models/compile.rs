@@ -20,6 +20,8 @@ pub struct Compiled {
     pub metrics: Vec<OutputMetric>,
     /// Whether steps run operation by operation instead of being traced.
     pub run_eagerly: bool,
+    /// Whether a training step keeps few values for the gradient and computes the others again.
+    pub remat: bool,
     /// The training step, if it is not the usual one.
     pub train_step: Option<TrainStep>,
     /// What `train_on_batch` (true) and `test_on_batch` (false) have added up, and over how many batches.
@@ -77,6 +79,7 @@ pub struct Compile {
     metrics: Vec<Result<Given>>,
     loss_weights: Option<Vec<f64>>,
     run_eagerly: bool,
+    remat: bool,
     train_step: Option<TrainStep>,
 }
 
@@ -94,7 +97,7 @@ impl Compile {
     /// are not trained. All can be given by Keras's names.
     pub fn new(optimizer: impl IntoOptimizer, losses: impl IntoLosses) -> Compile {
         let (optimizer, losses) = (optimizer.into_optimizer(), losses.into_losses());
-        Compile { optimizer, losses, metrics: Vec::new(), loss_weights: None, run_eagerly: false, train_step: None }
+        Compile { optimizer, losses, metrics: Vec::new(), loss_weights: None, run_eagerly: false, remat: false, train_step: None }
     }
 
     /// Numbers to report: of the only output, or, each in a pair with an output's name, of one of several. They ignore sample weights.
@@ -129,6 +132,15 @@ impl Compile {
         self
     }
 
+    /// Whether training takes less memory and more time: most values of the forward pass are not kept for the gradient but computed again
+    /// (gradient checkpointing, Keras's `RematScope`). The results are the same. What it saves shows in
+    /// [`Model::training_memory`]. Default: no.
+    #[must_use]
+    pub fn remat(mut self, remat: bool) -> Compile {
+        self.remat = remat;
+        self
+    }
+
     /// Takes the place of the usual training step; callbacks, progress and validation stay.
     #[must_use]
     pub fn train_step(mut self, step: impl Fn(&Step) -> Result<()> + Send + Sync + 'static) -> Compile {
@@ -141,8 +153,8 @@ impl Compile {
         let metrics = self.metrics.into_iter().collect::<Result<Vec<_>>>()?;
         let metrics = place_metrics(metrics, outputs)?;
         let optimizer = RwLock::new(self.optimizer?);
-        let (run_eagerly, train_step) = (self.run_eagerly, self.train_step);
-        Ok(Compiled { optimizer, losses, metrics, run_eagerly, train_step, on_batch: Mutex::default() })
+        let (run_eagerly, remat, train_step) = (self.run_eagerly, self.remat, self.train_step);
+        Ok(Compiled { optimizer, losses, metrics, run_eagerly, remat, train_step, on_batch: Mutex::default() })
     }
 }
 

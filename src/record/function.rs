@@ -24,6 +24,7 @@ pub struct Function<'a> {
     name: String,
     body: Body<'a>,
     eagerly: bool,
+    remat: bool,
     traces: Mutex<Vec<Arc<Traced>>>,
     calls: Mutex<Calls>,
 }
@@ -31,7 +32,14 @@ pub struct Function<'a> {
 impl<'a> Function<'a> {
     /// A function of this name, for reports. The closure gets the arguments and returns the results.
     pub fn new(name: impl Into<String>, body: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + 'a) -> Function<'a> {
-        Function { name: name.into(), body: Box::new(body), eagerly: false, traces: Mutex::default(), calls: Mutex::default() }
+        Function {
+            name: name.into(),
+            body: Box::new(body),
+            eagerly: false,
+            remat: false,
+            traces: Mutex::default(),
+            calls: Mutex::default(),
+        }
     }
 
     /// Whether every call runs the closure, with nothing traced: slower, but values can be read and printed inside. For looking for a mistake;
@@ -39,6 +47,15 @@ impl<'a> Function<'a> {
     #[must_use]
     pub fn eagerly(mut self, eagerly: bool) -> Function<'a> {
         self.eagerly = eagerly;
+        self
+    }
+
+    /// Whether a gradient inside is computed with less memory and more time: most values of the forward pass are not kept for it but computed
+    /// again, by the same operations with the same results. Gradient checkpointing, Keras's `remat`. How much it saves is in
+    /// [`Program::planned_bytes`]. It takes effect where the function is traced by itself, not inside another. Default: no.
+    #[must_use]
+    pub fn remat(mut self, remat: bool) -> Function<'a> {
+        self.remat = remat;
         self
     }
 
@@ -95,7 +112,7 @@ impl<'a> Function<'a> {
         let mut traces = lock(&self.traces);
         let nearest = traces.iter().map(|earlier| earlier.differs(device, &signature)).min_by_key(|(distance, _)| *distance);
         let (_, why) = nearest.unwrap_or_default();
-        let traced = Arc::new(Traced::compile(device, signature, captured, why)?);
+        let traced = Arc::new(Traced::compile(device, signature, captured, why, self.remat)?);
         lock(&self.calls).traced(&self.name, traced.why());
         traces.push(traced.clone());
         Ok(traced)

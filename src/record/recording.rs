@@ -46,6 +46,11 @@ impl Site {
         self.layer.clone()
     }
 
+    /// The same place, for what is computed there again for a gradient.
+    pub(crate) fn in_backward(self) -> Site {
+        Site { backward: true, ..self }
+    }
+
     /// Whether it was called for a gradient.
     pub(crate) fn is_backward(&self) -> bool {
         self.backward
@@ -344,7 +349,7 @@ pub(crate) fn flush(shared: &SharedRecording) -> Result<()> {
     }
     // Whoever let go of the memory on another thread has read it before the program writes.
     fence(Ordering::Acquire);
-    let run = compile::program(&device, graph).and_then(|program| program.run(&device, inputs));
+    let run = compile::program(&device, graph, false).and_then(|program| program.run(&device, inputs));
     match run {
         Ok(storages) => {
             for ((_, value), storage) in held.iter().zip(storages) {

@@ -31,9 +31,9 @@ pub(super) struct Traced {
 type Locked<'a> = Vec<Option<MutexGuard<'a, Tensor>>>;
 
 impl Traced {
-    pub fn compile(device: &Device, signature: Vec<Spec>, captured: Captured, why: String) -> Result<Traced> {
+    pub fn compile(device: &Device, signature: Vec<Spec>, captured: Captured, why: String, remat: bool) -> Result<Traced> {
         let Captured { graph, variables, constants, assigned, results } = captured;
-        let program = compile::program(device, graph.clone())?;
+        let program = compile::program(device, graph.clone(), remat)?;
         Ok(Traced { device: device.clone(), signature, program, graph, variables, constants, assigned, results, why })
     }
 

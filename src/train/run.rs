@@ -47,7 +47,7 @@ impl<'a> Pass<'a> {
         } else {
             Function::new("test_step", move |args: &[Tensor]| step::test(model, compiled, &f, &t, args))
         };
-        let step = step.eagerly(compiled.run_eagerly);
+        let step = step.eagerly(compiled.run_eagerly).remat(compiled.remat);
         Ok(Pass { model, compiled, training, feed, totals, step, trainable })
     }
 
