@@ -74,7 +74,7 @@ fn chain(layers: usize, remat: bool, layer: impl Fn(&Tensor, &Tensor) -> Result<
     let step = Function::new("step", |args: &[Tensor]| {
         let tape = GradientTape::new();
         let y = (0..layers).try_fold(args[0].clone(), |y, _| layer(&y, &w.value()?))?;
-        Ok(vec![tape.gradient(&y.mean_all()?, &[&w])?.get(0)?.clone()])
+        Ok(vec![tape.gradient(&y.mean_all()?, [&w])?.get(0)?.clone()])
     });
     let program = step.remat(remat).prepare(&device, &[&x])?;
     Ok(program.planned_bytes() as f64 / LAYER as f64)

@@ -3,7 +3,7 @@
 use super::Graph;
 use super::plan::{Plan, Slot, Step, plan};
 use crate::clock::Stopwatch;
-use crate::device::gpu::GpuProgram;
+use crate::device::gpu::{GpuProgram, tune};
 use crate::device::{Device, Storage, cpu};
 use crate::error::{Error, Result};
 use crate::ops::pointwise::Fused;
@@ -39,7 +39,7 @@ impl Program {
             Device::Gpu(gpu) => {
                 let mut lowered = Vec::new();
                 let plan = plan(&graph, |step| {
-                    let (dispatches, scratch) = gpu.lower(step)?;
+                    let (dispatches, scratch) = tune::lower(device, gpu, step)?;
                     lowered.push(dispatches);
                     Ok(scratch)
                 })?;

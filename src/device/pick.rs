@@ -18,7 +18,7 @@ pub(super) fn cpu() -> Device {
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use super::{Device, cpu};
-    use crate::device::gpu::{Gpu, GpuOptions};
+    use crate::device::gpu::{Gpu, GpuOptions, Tuning};
     use crate::error::{Error, Result};
     use crate::tensor::lock;
     use std::fmt;
@@ -61,7 +61,7 @@ mod native {
             if let Some((_, device)) = open.iter().find(|(name, _)| *name == key) {
                 return Ok(device.clone());
             }
-            let device = self.open(GpuOptions::default())?;
+            let device = self.open(GpuOptions { tuning: Tuning::of_environment(&self.info)?, ..GpuOptions::default() })?;
             open.push((key, device.clone()));
             Ok(device)
         }

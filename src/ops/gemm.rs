@@ -1,6 +1,7 @@
 //! Products as a GPU computes them: matrix products, and convolutions and their kernel gradients, which are products with the windows of images.
 //!
-//! What is chosen depends on shapes and on the class of the adapter alone, so that one adapter always computes the same bits:
+//! What is chosen depends on shapes and on the class of the adapter alone, so that one adapter always computes the same bits (unless
+//! [`Tuning`](crate::device::gpu::Tuning) asks for a measured choice):
 //!
 //! | adapter | product | kernel | tile of a workgroup | threads | results of each |
 //! |---|---|---|---|---|---|
@@ -54,10 +55,54 @@ const GROUPS: usize = 128;
 /// Sections of `k` are not cut shorter than this.
 const DEPTH: usize = 256;
 
+/// A kernel for products.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kernel {
+    /// `matmul_lanes.wgsl` with so many rows and columns for a workgroup.
+    Lanes([usize; 2]),
+    /// `matmul.wgsl`.
+    Tiles(Tile),
+}
+
 impl Product<'_> {
     /// Adds the dispatches that multiply `factors` into output 0.
     pub fn launch(&self, launch: &mut Launch, factors: [Buffer; 2]) {
-        if self.fits_lanes(launch) { self.launch_lanes(launch, factors) } else { self.launch_tiles(launch, factors) }
+        let kernels = self.kernels(launch);
+        let names: Vec<String> = kernels.iter().map(Kernel::name).collect();
+        match kernels[launch.choose(|| self.describe(), &names)] {
+            Kernel::Lanes(tile) => self.launch_lanes(launch, factors, tile),
+            Kernel::Tiles(tile) => self.launch_tiles(launch, factors, tile),
+        }
+    }
+
+    /// The kernels that may be taken, the usual one first.
+    fn kernels(&self, launch: &Launch) -> Vec<Kernel> {
+        if !self.fits_lanes(launch) {
+            return Tile::all(self.size, self.batch, launch).into_iter().map(Kernel::Tiles).collect();
+        }
+        let [m, n, _] = self.size;
+        // Half of a wide tile must not lie beyond the last column.
+        let wide = n.div_ceil(TILE).is_multiple_of(2) || n > 4 * TILE;
+        let narrow = (n <= TILE / 2 && m > TILE).then_some([2 * TILE, TILE / 2]);
+        let tiles = [narrow, wide.then_some([TILE, 2 * TILE]), Some([TILE, TILE])];
+        tiles.into_iter().flatten().map(Kernel::Lanes).collect()
+    }
+
+    /// What is computed, in a line.
+    fn describe(&self) -> String {
+        let ([m, n, k], Product { name, batch, steps, turned, taps, .. }) = (self.size, self);
+        let [a, b] = turned.map(|turned| if turned { 'T' } else { 'N' });
+        let mut text = format!("{name} {a}{b} {m}x{n} over {k}");
+        if *batch > 1 {
+            text += &format!(", {batch} of them {steps:?} apart");
+        }
+        if *taps > 1 {
+            text += &format!(", {taps} taps");
+        }
+        if let Some(windows) = &self.windows {
+            text += &format!(", windows {:?} up {:?}", windows.geometry, windows.up);
+        }
+        text
     }
 
     /// Whether `matmul_lanes.wgsl` is the kernel for this product.
@@ -69,14 +114,8 @@ impl Product<'_> {
     }
 
     /// Adds the dispatches of `matmul_lanes.wgsl`: `factors` to output 0.
-    fn launch_lanes(&self, launch: &mut Launch, factors: [Buffer; 2]) {
+    fn launch_lanes(&self, launch: &mut Launch, factors: [Buffer; 2], [rows, columns]: [usize; 2]) {
         let [m, n, k] = self.size;
-        let [rows, columns] = match n {
-            0..=16 if m > TILE => [2 * TILE, TILE / 2],
-            // Half of a wide tile must not lie beyond the last column.
-            _ if n.div_ceil(TILE).is_multiple_of(2) || n > 4 * TILE => [TILE, 2 * TILE],
-            _ => [TILE, TILE],
-        };
         let (tiles_m, tiles_n) = (m.div_ceil(rows), n.div_ceil(columns));
         let Sections { count, length } = Sections::of(k, GROUPS / (tiles_m * tiles_n * self.batch).max(1), DEPTH);
         let to = if count == 1 { Buffer::Output(0) } else { launch.scratch(count * self.batch * m * n) };
@@ -95,9 +134,8 @@ impl Product<'_> {
     }
 
     /// Adds the dispatches of `matmul.wgsl`.
-    fn launch_tiles(&self, launch: &mut Launch, factors: [Buffer; 2]) {
+    fn launch_tiles(&self, launch: &mut Launch, factors: [Buffer; 2], tile: Tile) {
         let size @ [m, n, k] = self.size;
-        let tile = Tile::of(size, self.batch, launch);
         let Sections { count, length } = tile.sections(size, self.batch);
         let to = if count == 1 { Buffer::Output(0) } else { launch.scratch(count * self.batch * m * n) };
         let [tiles_m, tiles_n] = [m.div_ceil(tile.rows()), n.div_ceil(tile.columns())];
@@ -132,6 +170,16 @@ impl Product<'_> {
         let padded = g.rows.padded() || g.columns.padded() || *up != [1, 1];
         let shader = shader.part("the first factor", part).set_all(&constants(g));
         shader.set_all(&[("UP_Y", up[0]), ("UP_X", up[1]), ("PADDED", usize::from(padded))])
+    }
+}
+
+impl Kernel {
+    /// As files of measured choices name it.
+    fn name(&self) -> String {
+        match self {
+            Kernel::Lanes([rows, columns]) => format!("lanes {rows}x{columns}"),
+            Kernel::Tiles(tile) => tile.name(),
+        }
     }
 }
 

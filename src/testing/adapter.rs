@@ -43,6 +43,6 @@ fn open(hardware_kernels: bool) -> Option<Device> {
     if hardware_kernels && !adapter.is_software() {
         return None;
     }
-    let options = GpuOptions { default_limits: true, checked_shaders: true, hardware_kernels };
+    let options = GpuOptions { default_limits: true, checked_shaders: true, hardware_kernels, ..GpuOptions::default() };
     Some(adapter.open(options).unwrap_or_else(|e| panic!("{adapter}: {e}")))
 }

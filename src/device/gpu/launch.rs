@@ -1,6 +1,7 @@
 //! What an op's GPU launch sees and fills: the dispatches that compute its outputs.
 
 use super::shader::Shader;
+use super::tune::{Choice, Open};
 use crate::error::{Error, Result};
 use crate::shape::{DType, Shape, Spec};
 
@@ -47,6 +48,8 @@ pub struct Launch<'a> {
     adapter: AdapterTraits,
     scratch: Vec<usize>,
     dispatches: Vec<Dispatch>,
+    choice: Choice<'a>,
+    open: Option<Open>,
 }
 
 /// Workgroups in the first dimension before a grid folds into the second. Shaders that are launched by [`Launch::threads`]
@@ -56,7 +59,56 @@ pub const FOLD: u32 = 65_535;
 impl<'a> Launch<'a> {
     /// A launch with nothing in it. Tests make one to see an op's shaders without a GPU.
     pub fn new(inputs: &'a [Spec], outputs: &'a [Spec], in_place: &'a [Option<usize>], adapter: AdapterTraits) -> Launch<'a> {
-        Launch { inputs, outputs, in_place, adapter, scratch: Vec::new(), dispatches: Vec::new() }
+        Launch { inputs, outputs, in_place, adapter, scratch: Vec::new(), dispatches: Vec::new(), choice: Choice::Usual, open: None }
+    }
+
+    pub(super) fn choosing(self, choice: Choice<'a>) -> Launch<'a> {
+        Launch { choice, ..self }
+    }
+
+    /// Which of several kernels for the same computation to take. The first is the one that a fixed rule takes. `what` says what is computed, in
+    /// one line.
+    pub(crate) fn choose(&mut self, what: impl FnOnce() -> String, kernels: &[String]) -> usize {
+        let find = |name: &String| kernels.iter().position(|kernel| kernel == name);
+        match self.choice {
+            _ if kernels.len() == 1 => 0,
+            Choice::Usual => 0,
+            Choice::Forced(forced, kernel) => {
+                if what() == forced {
+                    kernel
+                } else {
+                    0
+                }
+            }
+            Choice::Known(known) => {
+                let what = what();
+                known.get(&what).and_then(find).unwrap_or_else(|| {
+                    self.open.get_or_insert(Open { what, kernels: kernels.to_vec() });
+                    0
+                })
+            }
+        }
+    }
+
+    /// The launch of an operation inside this one, to be given back to [`Launch::end_inner`].
+    pub(crate) fn inner<'b>(&self, inputs: &'b [Spec], outputs: &'b [Spec], in_place: &'b [Option<usize>]) -> Launch<'b>
+    where
+        'a: 'b,
+    {
+        Launch::new(inputs, outputs, in_place, self.adapter).choosing(self.choice)
+    }
+
+    /// The dispatches of an operation inside this one, and its scratch buffers, which are this one's from now on.
+    pub(crate) fn end_inner(&mut self, inner: Launch) -> (Vec<Dispatch>, Vec<Buffer>) {
+        if self.open.is_none() {
+            self.open = inner.open;
+        }
+        (inner.dispatches, inner.scratch.into_iter().map(|bytes| self.scratch(bytes / 4)).collect())
+    }
+
+    /// The first choice that nobody has made yet.
+    pub(super) fn take_open(&mut self) -> Option<Open> {
+        self.open.take()
     }
 
     /// Shape and element type of input `i`.

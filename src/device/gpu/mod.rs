@@ -6,10 +6,12 @@ mod program;
 mod queue;
 mod readback;
 pub mod shader;
+pub(crate) mod tune;
 
 pub use launch::{AdapterTraits, Buffer, Dispatch, Launch};
 pub(crate) use program::GpuProgram;
 pub use shader::Shader;
+pub use tune::Tuning;
 
 use super::Common;
 use crate::compile::plan::Step;
@@ -19,6 +21,7 @@ use pipelines::Pipelines;
 use queue::Queue;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use tune::{Choice, Open, Tuner};
 
 /// A graphics adapter as a device.
 pub struct Gpu {
@@ -30,10 +33,14 @@ pub struct Gpu {
     pipelines: Pipelines,
     faults: Arc<Faults>,
     staging: Mutex<Vec<wgpu::Buffer>>,
+    tuner: Option<Tuner>,
 }
 
+/// The dispatches of one step, and the bytes of its scratch buffers.
+type Lowered = (Vec<Dispatch>, Vec<usize>);
+
 /// How a GPU is opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct GpuOptions {
     /// Ask for exactly the limits that every adapter has, not for the sizes that this one could give.
     pub default_limits: bool,
@@ -41,6 +48,8 @@ pub struct GpuOptions {
     pub checked_shaders: bool,
     /// Choose kernels as for graphics hardware, whatever the adapter is: tests run them so on a CPU that plays a GPU.
     pub hardware_kernels: bool,
+    /// How it chooses among kernels that compute the same.
+    pub tuning: Tuning,
 }
 
 /// Errors come late and on other threads; the first is kept for the next call that can return one.
@@ -107,6 +116,7 @@ impl Gpu {
             traits,
             faults,
             staging: Mutex::default(),
+            tuner: Tuner::new(options.tuning)?,
         }))
     }
 
@@ -128,19 +138,20 @@ impl Gpu {
         &self.info.name
     }
 
-    /// The dispatches of one step, and the bytes of its scratch buffers.
-    pub(crate) fn lower(&self, step: &Step) -> Result<(Vec<Dispatch>, Vec<usize>)> {
+    /// One step's dispatches, and a choice of kernels in it that nobody has made yet.
+    fn lower(&self, step: &Step, choice: Choice) -> Result<(Lowered, Option<Open>)> {
         let what = || format!("{} at {}", step.op.name(), step.site);
         for spec in step.inputs.iter().chain(&step.outputs) {
             self.check_binding(spec.bytes(), &what)?;
         }
-        let mut launch = Launch::new(&step.inputs, &step.outputs, &step.in_place, self.traits);
+        let mut launch = Launch::new(&step.inputs, &step.outputs, &step.in_place, self.traits).choosing(choice);
         step.op.gpu(&mut launch).map_err(|e| e.at(step.site.to_string()))?;
+        let open = launch.take_open();
         let (dispatches, scratch) = launch.finish();
         for bytes in &scratch {
             self.check_binding(*bytes, &what)?;
         }
-        Ok((dispatches, scratch))
+        Ok(((dispatches, scratch), open))
     }
 
     fn check_binding(&self, bytes: usize, what: &dyn Fn() -> String) -> Result<()> {

@@ -43,8 +43,14 @@ const CPU: usize = 512;
 const SECTIONS: usize = 32;
 
 impl Tile {
-    /// The tile for a product `[m, n, k]`.
-    pub fn of(size: [usize; 3], batch: usize, launch: &Launch) -> Tile {
+    /// The tiles that a product `[m, n, k]` may have, the usual one first.
+    pub fn all(size: [usize; 3], batch: usize, launch: &Launch) -> Vec<Tile> {
+        let usual = Tile::usual(size, batch, launch);
+        let others = [LARGE, LONG, MIDDLE, SMALL, FLAT, TALL].into_iter().filter(|tile| usual.shared && *tile != usual);
+        std::iter::once(usual).chain(others.filter(|_| Tile::forced().is_none())).collect()
+    }
+
+    fn usual(size: [usize; 3], batch: usize, launch: &Launch) -> Tile {
         if let Some(tile) = Tile::forced() {
             return tile;
         }
@@ -74,6 +80,10 @@ impl Tile {
         return tests::FORCED.get();
         #[cfg(not(test))]
         None
+    }
+
+    pub fn name(self) -> String {
+        format!("{}x{} by {}", self.rows(), self.columns(), self.threads())
     }
 
     pub fn rows(self) -> usize {
@@ -235,7 +245,7 @@ mod tests {
     fn shapes_and_adapter_choose() {
         let of = |size, batch, software| {
             let adapter = AdapterTraits { software, lanes: 0, max_binding: 128 << 20 };
-            Tile::of(size, batch, &Launch::new(&[], &[], &[], adapter))
+            Tile::all(size, batch, &Launch::new(&[], &[], &[], adapter))[0]
         };
         for (size, batch, tile) in [
             ([4096, 4096, 4096], 1, LARGE),

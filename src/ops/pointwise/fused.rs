@@ -127,10 +127,9 @@ impl Op for Fused {
         let specs: Vec<Spec> = (0..launch.input_count()).map(|i| launch.input(i).clone()).collect();
         let (own, seen) = self.product(&specs, launch.output_shape(0))?;
         let own = [own];
-        let mut main = Launch::new(&specs[..self.inputs], &own, &[None], launch.adapter());
+        let mut main = launch.inner(&specs[..self.inputs], &own, &[None]);
         self.main.gpu(&mut main)?;
-        let (dispatches, scratch) = main.finish();
-        let scratch: Vec<Buffer> = scratch.into_iter().map(|bytes| launch.scratch(bytes / 4)).collect();
+        let (dispatches, scratch) = launch.end_inner(main);
         let given: Vec<(Buffer, &Spec)> = (0..specs.len()).map(|i| (Buffer::Input(i), launch.input(i))).collect();
         let in_place = (0..launch.output_count()).map(|j| launch.in_place(j).map(|i| self.inside(i))).collect();
         let outputs = (0..launch.output_count()).map(|j| launch.output(j)).collect();
