@@ -24,9 +24,9 @@ const MOST_WRITES: usize = 64;
 /// Dispatches of one submission: by then its own cost is small beside theirs.
 const MOST_DISPATCHES: usize = 512;
 
-/// Recorded work that has waited for so long is submitted with the next program. Whoever runs one program for each picture that is drawn gets one
-/// submission for each.
-const OLD: Duration = Duration::from_millis(10);
+/// A program that comes so long after the queue was busy last is submitted at once: whoever runs one for each picture that is drawn gets an even
+/// load.
+const QUIET: Duration = Duration::from_millis(10);
 
 /// The way to the adapter. Everything takes effect in the order in which it was asked for, whoever asked.
 pub(super) struct Queue {
@@ -50,6 +50,8 @@ struct State {
     allowed: Duration,
     /// Since the end of a submission was noticed last.
     noticed: Option<Stopwatch>,
+    /// Since something was submitted or waited for.
+    busy: Option<Stopwatch>,
 }
 
 /// What is recorded and not submitted.
@@ -57,7 +59,6 @@ struct Open {
     encoder: wgpu::CommandEncoder,
     /// The pass that is open in the encoder; it ends before anything else is recorded there.
     pass: Option<wgpu::ComputePass<'static>>,
-    since: Stopwatch,
     dispatches: usize,
     expected: Duration,
     runs: Vec<Run>,
@@ -116,14 +117,14 @@ impl Queue {
     /// Records the dispatches of a program, and submits when enough is recorded.
     pub fn run(&self, cost: &Arc<Cost>, dispatches: usize, record: impl FnOnce(&mut wgpu::ComputePass)) -> Result<()> {
         let mut state = lock(&self.state);
-        let allowed = state.allowed;
+        let (allowed, quiet) = (state.allowed, state.busy.is_none_or(|busy| busy.elapsed() >= QUIET));
         let open = state.open(&self.device);
         record(open.pass());
         let expected = cost.get().min(self.budget);
         open.runs.push(Run { cost: cost.clone(), expected });
         open.dispatches += dispatches;
         open.expected += expected;
-        if open.expected >= allowed || open.dispatches >= MOST_DISPATCHES || open.since.elapsed() >= OLD {
+        if open.expected >= allowed || open.dispatches >= MOST_DISPATCHES || quiet {
             self.submit(state)?;
         }
         Ok(())
@@ -183,6 +184,7 @@ impl Queue {
         }
         let since = Stopwatch::start();
         let index = self.queue.submit(commands);
+        state.busy = Some(since);
         state.submissions += 1;
         let number = state.submissions;
         state.in_flight.push_back(Submitted { number, since, index: index.clone(), runs });
@@ -215,7 +217,6 @@ impl State {
         self.open.get_or_insert_with(|| Open {
             encoder: device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()),
             pass: None,
-            since: Stopwatch::start(),
             dispatches: 0,
             expected: Duration::ZERO,
             runs: Vec::new(),
@@ -234,6 +235,7 @@ impl State {
             run.cost.set(run.expected.as_secs_f64() * time.as_secs_f64() / expected.as_secs_f64());
         }
         self.noticed = Some(Stopwatch::start());
+        self.busy = self.noticed;
         if self.in_flight.is_empty() {
             self.allowed = Duration::ZERO;
         }
