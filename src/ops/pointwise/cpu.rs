@@ -143,7 +143,11 @@ impl<T: Real> pulp::NullaryFnOnce for Blocks<'_, '_, T> {
     #[inline(always)]
     fn call(self) {
         for start in self.range.clone().step_by(BLOCK) {
-            self.job.block(self.registers, start, BLOCK.min(self.range.end - start), self.handed);
+            match self.range.end - start {
+                // Compiled for itself: loops of a known length are faster.
+                BLOCK.. => self.job.block(self.registers, start, BLOCK, self.handed),
+                n => self.job.block(self.registers, start, n, self.handed),
+            }
         }
     }
 }
@@ -216,19 +220,19 @@ impl<'a> Job<'a> {
                 Node::Input(i) => self.load(registers, to, i, start, n, handed),
                 Node::Number(_) => {}
                 Node::Unary(f, a) if kind.is_float() => {
-                    let (x, y) = two(&mut registers.floats, at[a], to);
-                    unary(f, x, y, n);
+                    let (x, y) = two(&mut registers.floats, at[a], to, n);
+                    unary(f, x, y);
                 }
                 Node::Unary(_, a) => {
-                    let (x, y) = two(&mut registers.words, at[a], to);
+                    let (x, y) = two(&mut registers.words, at[a], to, n);
                     x.iter().zip(y).for_each(|(x, y)| *y = x.wrapping_neg());
                 }
                 Node::Binary(f, a, b) if kind.is_float() => {
-                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to);
+                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to, n);
                     binary(f, x1, x2, y);
                 }
                 Node::Binary(f, a, b) => {
-                    let (x1, x2, y) = three(&mut registers.words, at[a], at[b], to);
+                    let (x1, x2, y) = three(&mut registers.words, at[a], at[b], to, n);
                     let signed = kind == DType::I32;
                     for ((a, b), y) in x1.iter().zip(x2).zip(y) {
                         *y = if signed { f.of_i32(*a as i32, *b as i32) as u32 } else { f.of_u32(*a, *b) };
@@ -236,9 +240,9 @@ impl<'a> Job<'a> {
                 }
                 Node::Compare(f, a, b) => {
                     let (ra, rb) = (at[a], at[b]);
-                    let y = &mut registers.words[to];
+                    let y = &mut registers.words[to][..n];
                     if self.types[a].is_float() {
-                        compare(f, &registers.floats[ra], &registers.floats[rb], y);
+                        compare(f, &registers.floats[ra][..n], &registers.floats[rb][..n], y);
                     } else {
                         let signed = self.types[a] == DType::I32;
                         for i in 0..n {
@@ -249,7 +253,7 @@ impl<'a> Job<'a> {
                 }
                 Node::Select(c, a, b) if kind.is_float() => {
                     let condition = &registers.words[at[c]];
-                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to);
+                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to, n);
                     for (((c, a), b), y) in condition.iter().zip(x1).zip(x2).zip(y) {
                         // A branch for each element would keep the loop from becoming vectors.
                         *y = std::hint::select_unpredictable(*c != 0, *a, *b);
@@ -263,7 +267,7 @@ impl<'a> Job<'a> {
                 }
                 Node::Cast(_, a) => cast(registers, self.types[a], at[a], kind, to, n),
                 Node::IsFinite(a) => {
-                    let x = &registers.floats[at[a]];
+                    let x = &registers.floats[at[a]][..n];
                     x.iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = u32::from(x.is_finite()));
                 }
             }
@@ -293,7 +297,7 @@ impl<'a> Job<'a> {
             DType::U8 => {
                 let mut bytes = [0u8; BLOCK];
                 fill(&mut bytes, base.0, access, start, n);
-                bytes.iter().zip(&mut registers.words[to]).for_each(|(b, w)| *w = u32::from(*b));
+                bytes[..n].iter().zip(&mut registers.words[to]).for_each(|(b, w)| *w = u32::from(*b));
             }
         }
     }
@@ -312,7 +316,7 @@ fn fill<E: Copy>(register: &mut [E; BLOCK], base: *const E, access: &Access, sta
     unsafe {
         match access {
             Access::Same => register[..n].copy_from_slice(std::slice::from_raw_parts(base.add(start), n)),
-            Access::Scalar => register.fill(*base),
+            Access::Scalar => register[..n].fill(*base),
             Access::Cycle(period) => {
                 let (mut done, mut from) = (0, start % period);
                 while done < n {

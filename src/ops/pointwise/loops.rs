@@ -1,4 +1,5 @@
-//! The loops over one block: one per function, so that each becomes a few vector instructions.
+//! The loops over one block: one per function, so that each becomes a few vector instructions. A kernel may hand over less than a block at a
+//! time, and only so many elements are computed.
 
 use super::functions::{Binary, Compare, Unary};
 use crate::device::cpu::Real;
@@ -13,26 +14,26 @@ pub(super) struct Registers<T> {
     pub words: Vec<[u32; BLOCK]>,
 }
 
-/// One register to read and another to write.
+/// `n` elements of one register to read and of another to write.
 #[inline(always)]
-pub(super) fn two<E>(registers: &mut [E], a: usize, to: usize) -> (&E, &mut E) {
+pub(super) fn two<E>(registers: &mut [[E; BLOCK]], a: usize, to: usize, n: usize) -> (&[E], &mut [E]) {
     let [x, y] = registers.get_disjoint_mut([a, to]).expect("a node never writes to the register of an operand");
-    (x, y)
+    (&x[..n], &mut y[..n])
 }
 
 #[inline(always)]
-pub(super) fn three<E>(registers: &mut [E], a: usize, b: usize, to: usize) -> (&E, &E, &mut E) {
+pub(super) fn three<E>(registers: &mut [[E; BLOCK]], a: usize, b: usize, to: usize, n: usize) -> (&[E], &[E], &mut [E]) {
     if a == b {
-        let (x, y) = two(registers, a, to);
+        let (x, y) = two(registers, a, to, n);
         return (x, x, y);
     }
     let [x1, x2, y] = registers.get_disjoint_mut([a, b, to]).expect("a node never writes to the register of an operand");
-    (x1, x2, y)
+    (&x1[..n], &x2[..n], &mut y[..n])
 }
 
 /// The match stands outside the loops, so that each loop is one vector instruction or a call.
 #[inline(always)]
-pub(super) fn unary<T: Real>(f: Unary, x: &[T; BLOCK], y: &mut [T; BLOCK], n: usize) {
+pub(super) fn unary<T: Real>(f: Unary, x: &[T], y: &mut [T]) {
     macro_rules! whole {
         ($f:expr) => {
             x.iter().zip(y).for_each(|(x, y)| *y = $f.of(*x))
@@ -47,12 +48,12 @@ pub(super) fn unary<T: Real>(f: Unary, x: &[T; BLOCK], y: &mut [T; BLOCK], n: us
         Unary::Rsqrt => whole!(Unary::Rsqrt),
         Unary::Recip => whole!(Unary::Recip),
         Unary::Sign => whole!(Unary::Sign),
-        other => x[..n].iter().zip(y).for_each(|(x, y)| *y = other.of(*x)),
+        other => x.iter().zip(y).for_each(|(x, y)| *y = other.of(*x)),
     }
 }
 
 #[inline(always)]
-pub(super) fn binary<T: Real>(f: Binary, a: &[T; BLOCK], b: &[T; BLOCK], y: &mut [T; BLOCK]) {
+pub(super) fn binary<T: Real>(f: Binary, a: &[T], b: &[T], y: &mut [T]) {
     macro_rules! whole {
         ($f:expr) => {
             a.iter().zip(b).zip(y).for_each(|((a, b), y)| *y = $f.of(*a, *b))
@@ -70,7 +71,7 @@ pub(super) fn binary<T: Real>(f: Binary, a: &[T; BLOCK], b: &[T; BLOCK], y: &mut
 }
 
 #[inline(always)]
-pub(super) fn compare<T: Real>(f: Compare, a: &[T; BLOCK], b: &[T; BLOCK], y: &mut [u32; BLOCK]) {
+pub(super) fn compare<T: Real>(f: Compare, a: &[T], b: &[T], y: &mut [u32]) {
     macro_rules! whole {
         ($f:expr) => {
             a.iter().zip(b).zip(y).for_each(|((a, b), y)| *y = u32::from($f.of(*a, *b)))
@@ -90,14 +91,14 @@ pub(super) fn compare<T: Real>(f: Compare, a: &[T; BLOCK], b: &[T; BLOCK], y: &m
 pub(super) fn cast<T: Real>(registers: &mut Registers<T>, from: DType, a: usize, kind: DType, to: usize, n: usize) {
     match (from, kind) {
         (from, kind) if from == kind && kind.is_float() => {
-            let (x, y) = two(&mut registers.floats, a, to);
-            *y = *x;
+            let (x, y) = two(&mut registers.floats, a, to, n);
+            y.copy_from_slice(x);
         }
         (DType::I32, kind) if kind.is_float() => {
-            registers.words[a].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x as i32)));
+            registers.words[a][..n].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x as i32)));
         }
         (_, kind) if kind.is_float() => {
-            registers.words[a].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x)));
+            registers.words[a][..n].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x)));
         }
         (from, DType::I32) if from.is_float() => {
             registers.floats[a][..n].iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = x.as_f64() as i32 as u32);
@@ -106,8 +107,8 @@ pub(super) fn cast<T: Real>(registers: &mut Registers<T>, from: DType, a: usize,
             registers.floats[a][..n].iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = x.as_f64() as u32);
         }
         _ => {
-            let (x, y) = two(&mut registers.words, a, to);
-            *y = *x;
+            let (x, y) = two(&mut registers.words, a, to, n);
+            y.copy_from_slice(x);
         }
     }
 }
