@@ -6,7 +6,8 @@
 //! | adapter | product | kernel | tile of a workgroup | threads | results of each |
 //! |---|---|---|---|---|---|
 //! | a CPU whose subgroups are 8 threads | read in vectors, or windows; at least 9 rows and whole vectors in a row of the result | `matmul_lanes.wgsl` | 32 × 32 or 32 × 64 | 8 | 32 × 4 or 32 × 8 |
-//! | any other CPU, any other product | | `matmul.wgsl`, registers only | 8 × 64 | 8 | 8 × 8 |
+//! | any other CPU, any other product | at most 16 columns | `matmul.wgsl`, registers only | 8 × 16 | 8 | 4 × 4 |
+//! | | any other | `matmul.wgsl`, registers only | 8 × 64 | 8 | 8 × 8 |
 //! | a card | at most 16 rows | `matmul.wgsl` | 16 × 64 | 64 | 4 × 4 |
 //! | | at most 16 columns | `matmul.wgsl` | 64 × 16 | 64 | 4 × 4 |
 //! | | at least 128 tiles, nearly full | `matmul.wgsl` | 128 × 128 | 256 | 8 × 8 |

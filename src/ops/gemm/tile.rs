@@ -32,6 +32,8 @@ const FLAT: Tile = Tile { wide: 16, high: 4, per: 4, step: 8, shared: true };
 const TALL: Tile = Tile { wide: 4, high: 16, per: 4, step: 8, shared: true };
 /// 8 × 64 without workgroup memory or barriers, which a CPU has to imitate; its subgroups are one row of threads.
 const REGISTERS: Tile = Tile { wide: 8, high: 1, per: 8, step: 4, shared: false };
+/// 8 × 16 like that, for the few columns of an output layer.
+const SLIM: Tile = Tile { wide: 4, high: 2, per: 4, step: 4, shared: false };
 
 /// Sections of `k` are not cut shorter than this.
 const DEPTH: usize = 128;
@@ -56,7 +58,7 @@ impl Tile {
         }
         let [m, n, k] = size;
         if launch.adapter().software {
-            return REGISTERS;
+            return if n <= SLIM.columns() { SLIM } else { REGISTERS };
         }
         if m <= FLAT.rows() {
             return FLAT;
@@ -140,7 +142,7 @@ mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
 
-    const ALL: [Tile; 7] = [LARGE, LONG, MIDDLE, SMALL, FLAT, TALL, REGISTERS];
+    const ALL: [Tile; 8] = [LARGE, LONG, MIDDLE, SMALL, FLAT, TALL, REGISTERS, SLIM];
 
     thread_local! {
         pub(super) static FORCED: Cell<Option<Tile>> = const { Cell::new(None) };
@@ -262,7 +264,7 @@ mod tests {
             ([64, 64, 64], 128, MIDDLE),
         ] {
             assert_eq!(of(size, batch, false), tile, "{size:?}");
-            assert_eq!(of(size, batch, true), REGISTERS, "{size:?}");
+            assert_eq!(of(size, batch, true), if size[1] <= 16 { SLIM } else { REGISTERS }, "{size:?}");
         }
     }
 }
