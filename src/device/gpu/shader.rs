@@ -117,7 +117,8 @@ impl Shader {
     /// Read from the declarations, so that a layout cannot disagree with the text.
     pub fn bindings(&self) -> Vec<bool> {
         let mut found: Vec<(usize, bool)> = Vec::new();
-        for line in self.text.lines().filter(|l| l.trim_start().starts_with("@group(0)")) {
+        for line in self.text.lines().filter(|l| l.trim_start().starts_with("@group(")) {
+            assert!(line.trim_start().starts_with("@group(0)"), "{}: there is only group 0: `{line}`", self.name);
             let number = line.split("@binding(").nth(1).and_then(|rest| rest.split(')').next()).and_then(|n| n.trim().parse().ok());
             let number: usize = number.unwrap_or_else(|| panic!("{}: no binding number in `{line}`", self.name));
             if line.contains("var<uniform>") {
