@@ -8,12 +8,11 @@ use crate::clock::Stopwatch;
 use crate::compile::plan::{Plan, Slot, Step};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::io::PartFile;
 use crate::shape::Spec;
 use crate::tensor::lock;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -117,10 +116,20 @@ impl Tuner {
         for (what, kernel) in known.iter() {
             let _ = writeln!(text, "{what}\t{kernel}");
         }
-        let mut file = PartFile::create(&self.path)?;
-        file.write(text.as_bytes())?;
-        file.keep_as(&self.path)
+        write(&self.path, &text)
     }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn write(path: &Path, text: &str) -> Result<()> {
+    let mut file = crate::io::PartFile::create(path)?;
+    file.write(text.as_bytes())?;
+    file.keep_as(path)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn write(path: &Path, _: &str) -> Result<()> {
+    Err(Error::argument("Tuning", "Tuning::Off: a browser has no files", path.display()))
 }
 
 /// The dispatches of one step, by kernels that are measured first where that is wanted, and the bytes of its scratch buffers.
