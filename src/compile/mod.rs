@@ -1,7 +1,7 @@
 //! From a recording to a program: a few small passes over a graph of operations, one file each.
 //!
-//! [`prune`] drops what nobody reads, [`remat`], if asked for, keeps fewer values for the gradient, [`fuse`] makes one operation of several, [`order`] runs what frees memory first, [`plan`] decides which
-//! values share memory; then the device makes the program.
+//! [`prune`] drops what nobody reads; [`remat`], where it is asked for, keeps fewer values for the gradient; [`fuse`] makes one operation of
+//! several; [`order`] runs what frees memory first; [`plan`] decides which values share memory; then the device makes the program.
 
 pub(crate) mod fuse;
 mod order;
