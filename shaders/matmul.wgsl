@@ -144,12 +144,12 @@ const BLOCKS_A: u32 = STEP * ROWS / 16u;
 const BLOCKS_B: u32 = STEP * COLUMNS / 16u;
 
 // A column of the first factor times a row of the second: rows of the result.
-fn outer(b: vec4<f32>, a: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(b * a.x, b * a.y, b * a.z, b * a.w);
+fn outer(row: vec4<f32>, column: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(row * column.x, row * column.y, row * column.z, row * column.w);
 }
 
-fn product(y: mat4x4<f32>, b: mat4x4<f32>, a: mat4x4<f32>) -> mat4x4<f32> {
-    return y + outer(b[0], a[0]) + outer(b[1], a[1]) + outer(b[2], a[2]) + outer(b[3], a[3]);
+fn product(sum: mat4x4<f32>, rows: mat4x4<f32>, columns: mat4x4<f32>) -> mat4x4<f32> {
+    return sum + outer(rows[0], columns[0]) + outer(rows[1], columns[1]) + outer(rows[2], columns[2]) + outer(rows[3], columns[3]);
 }
 
 // Four rows of four columns. What is done with a result may be long: the loop keeps it from being repeated in the program.

@@ -35,6 +35,7 @@ mod variable;
 pub use compile::Program;
 pub use device::Device;
 pub use error::{Error, Result};
+pub use half::f16;
 pub use record::{Function, GradientTape};
 pub use shape::{Axes, DType, Shape, Spec, axis_index};
 pub use tensor::{Squash, Tensor};

@@ -151,6 +151,8 @@ pub enum DType {
     F32,
     /// 64-bit float: the CPU device only, for checks.
     F64,
+    /// 16-bit float: half the memory and its traffic. A kernel computes with it in f32 and rounds what it stores.
+    F16,
     /// Labels, indices, truth values (0 or 1).
     U32,
     /// Signed whole numbers.
@@ -165,13 +167,19 @@ impl DType {
         match self {
             DType::F64 => 8,
             DType::F32 | DType::U32 | DType::I32 => 4,
+            DType::F16 => 2,
             DType::U8 => 1,
         }
     }
 
+    /// The type that kernels compute in: f32 for f16, else the type itself.
+    pub fn computed(self) -> DType {
+        if self == DType::F16 { DType::F32 } else { self }
+    }
+
     /// Whether values of this type have a gradient.
     pub fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
+        matches!(self, DType::F16 | DType::F32 | DType::F64)
     }
 }
 
@@ -180,6 +188,7 @@ impl fmt::Display for DType {
         f.write_str(match self {
             DType::F32 => "f32",
             DType::F64 => "f64",
+            DType::F16 => "f16",
             DType::U32 => "u32",
             DType::I32 => "i32",
             DType::U8 => "u8",
@@ -202,7 +211,7 @@ impl Spec {
         Spec { shape: shape.into(), dtype }
     }
 
-    /// Elements times their size. A `u8` tensor on a GPU is padded to whole words; that is the device's business.
+    /// Elements times their size. A tensor of smaller elements is padded to whole words on a GPU; that is the device's business.
     pub fn bytes(&self) -> usize {
         self.shape.elements() * self.dtype.size()
     }

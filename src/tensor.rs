@@ -213,6 +213,7 @@ impl Tensor {
             return Err(Error::shape("item", "one element", self.shape()));
         }
         Ok(match self.dtype() {
+            DType::F16 => f64::from(self.to_vec::<half::f16>()?[0]),
             DType::F32 => f64::from(self.to_vec::<f32>()?[0]),
             DType::F64 => self.to_vec::<f64>()?[0],
             DType::U32 => f64::from(self.to_vec::<u32>()?[0]),

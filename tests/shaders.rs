@@ -5,7 +5,7 @@ use gradus::device::gpu::Shader;
 use gradus::ops::conv2d::Conv2dParams;
 use gradus::ops::window::{Padding, Pool2dParams};
 use gradus::testing::{shaders_of, without_fusion};
-use gradus::{DType, Device, GradientTape, Result, Tensor};
+use gradus::{DType, Device, GradientTape, Result, Tensor, f16};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
@@ -18,9 +18,11 @@ const MOST_SHARED_BYTES: u32 = 16 << 10;
 /// What is wrong with a text.
 fn faults(text: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    // A shader that hands values around in a subgroup runs only where that was asked for.
-    let subgroups = if text.contains("subgroupShuffle") { Capabilities::SUBGROUP } else { Capabilities::empty() };
-    let info = Validator::new(ValidationFlags::all(), subgroups)
+    // A shader that hands values around in a subgroup runs only where that was asked for, and so does one that stores f16.
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SUBGROUP, text.contains("subgroupShuffle"));
+    capabilities.set(Capabilities::SHADER_FLOAT16, text.contains("enable f16;"));
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| format!("not valid: {}", e.emit_to_string(text)))?;
     within_limits(&module)?;
@@ -122,10 +124,10 @@ fn faults_are_found() {
     }
 }
 
-/// Forward, gradient, and gradient of the gradient of one computation on f32 inputs of these shapes.
-fn differentiate(shapes: &[&[usize]], f: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
+/// Forward, gradient, and gradient of the gradient of one computation on inputs of these shapes.
+fn differentiate(shapes: &[&[usize]], dtype: DType, f: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
     let cpu = Device::cpu();
-    let inputs = shapes.iter().map(|s| Tensor::full(&cpu, *s, DType::F32, 0.5)).collect::<Result<Vec<_>>>()?;
+    let inputs = shapes.iter().map(|s| Tensor::full(&cpu, *s, dtype, 0.5)).collect::<Result<Vec<_>>>()?;
     let (outer, inner) = (GradientTape::new(), GradientTape::new());
     inputs.iter().for_each(|x| {
         outer.watch(x);
@@ -138,8 +140,8 @@ fn differentiate(shapes: &[&[usize]], f: &dyn Fn(&[Tensor]) -> Result<Tensor>) -
         total = total.add(&gradient.square()?.sum_all()?)?;
     }
     let second = outer.gradient(&total, &inputs)?.into_vec();
-    y.to_vec::<f32>()?;
-    first.iter().chain(&second).flatten().try_for_each(|g| g.to_vec::<f32>().map(|_| ()))
+    y.synchronize_for_test()?;
+    first.iter().chain(&second).flatten().try_for_each(Run::synchronize_for_test)
 }
 
 type Computation = (Vec<&'static [usize]>, Box<dyn Fn(&[Tensor]) -> Result<Tensor>>);
@@ -203,31 +205,33 @@ fn conv_cases() -> Vec<(&'static [usize], Conv2dParams)> {
     cases
 }
 
-fn indices() -> Result<()> {
+fn indices(dtype: DType) -> Result<()> {
     let cpu = Device::cpu();
     let labels = Tensor::new(&cpu, [4], &[0u32, 2, 1, 2])?;
-    differentiate(&[&[4, 5]], &|x| x[0].sparse_softmax_crossentropy(&labels))?;
-    differentiate(&[&[4, 5]], &|x| x[0].gather(&labels))?;
+    differentiate(&[&[4, 5]], dtype, &|x| x[0].sparse_softmax_crossentropy(&labels))?;
+    differentiate(&[&[4, 5]], dtype, &|x| x[0].gather(&labels))?;
     let run = |t: Result<Tensor>| t?.synchronize_for_test();
-    run(labels.one_hot(3))?;
+    let numbers = Tensor::full(&cpu, [4, 5], dtype, 0.5)?;
+    run(labels.one_hot_as(3, dtype))?;
     run(labels.gather(&labels))?;
-    run(Tensor::zeros(&cpu, [4, 5])?.argmax(1))?;
+    run(numbers.argmax(1))?;
     run(Tensor::new(&cpu, [3, 5], &[7u8; 15])?.gather(&labels)?.cast(DType::F32))?;
     run(labels.add(&labels)?.div(&labels)?.maximum(&labels)?.cast(DType::I32)?.neg())?;
     run(labels.transpose(&[0])?.slice(&[1..3])?.pad(&[(1, 1)], 4.0))?;
     let random = gradus::ops::random::SeedGenerator::new(&cpu, 1)?;
-    run(random.uniform([3]))?;
-    run(random.normal([3]))?;
+    run(random.uniform_as([3], dtype))?;
+    run(random.normal_as([3], dtype))?;
     run(random.bernoulli([3], 0.5))
 }
 
 trait Run {
-    fn synchronize_for_test(self) -> Result<()>;
+    fn synchronize_for_test(&self) -> Result<()>;
 }
 
 impl Run for Tensor {
-    fn synchronize_for_test(self) -> Result<()> {
+    fn synchronize_for_test(&self) -> Result<()> {
         match self.dtype() {
+            DType::F16 => self.to_vec::<f16>().map(|_| ()),
             DType::U32 => self.to_vec::<u32>().map(|_| ()),
             DType::I32 => self.to_vec::<i32>().map(|_| ()),
             DType::U8 => self.to_vec::<u8>().map(|_| ()),
@@ -242,12 +246,14 @@ fn every_specialisation_is_valid_everywhere() {
     let mut collect = |shaders: Result<Vec<Shader>>| {
         texts.extend(shaders.expect("the computation and its launches").into_iter().map(|s| (s.name().to_string(), s.text().to_string())));
     };
-    for (shapes, f) in floats() {
-        collect(shaders_of(|| differentiate(&shapes, &f)));
-        collect(without_fusion(|| shaders_of(|| differentiate(&shapes, &f))));
+    for dtype in [DType::F32, DType::F16] {
+        for (shapes, f) in floats() {
+            collect(shaders_of(|| differentiate(&shapes, dtype, &f)));
+            collect(without_fusion(|| shaders_of(|| differentiate(&shapes, dtype, &f))));
+        }
+        collect(shaders_of(|| indices(dtype)));
+        collect(without_fusion(|| shaders_of(|| indices(dtype))));
     }
-    collect(shaders_of(indices));
-    collect(without_fusion(|| shaders_of(indices)));
     let mut failures: Vec<String> = Vec::new();
     for (name, text) in &texts {
         if let Err(fault) = faults(text) {

@@ -189,6 +189,14 @@ impl Device {
         }
     }
 
+    /// Whether tensors of this type can be on it. The CPU has all types. No GPU here has f64; f16 needs the adapter's feature `shader-f16`.
+    pub fn stores(&self, dtype: DType) -> bool {
+        match self {
+            Device::Cpu(_) => true,
+            Device::Gpu(gpu) => gpu.stores(dtype),
+        }
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.common().id
     }
@@ -224,8 +232,8 @@ impl Device {
     /// Memory that holds these bytes.
     pub(crate) fn upload(&self, spec: &Spec, bytes: &[u8]) -> Result<Arc<Storage>> {
         assert_eq!(bytes.len(), spec.bytes(), "the caller checked the number of elements");
-        if self.is_gpu() && spec.dtype == DType::F64 {
-            return Err(Error::dtype("Tensor::new", format!("f32 on {self}"), "f64, which only the CPU device has"));
+        if !self.stores(spec.dtype) {
+            return Err(Error::dtype("Tensor::new", format!("f32 on {self}"), format!("{}, which this device does not have", spec.dtype)));
         }
         let storage = self.allocate(bytes.len())?;
         match (self, storage.memory()) {

@@ -86,7 +86,7 @@ impl Numbers {
         let shape = if self.single { Shape::default() } else { Shape::from(shape) };
         match like.dtype() {
             DType::F64 => Tensor::new(like.device(), shape, &self.values),
-            DType::F32 => Tensor::new(like.device(), shape, &self.values.iter().map(|v| *v as f32).collect::<Vec<_>>()),
+            DType::F16 | DType::F32 => Tensor::new(like.device(), shape, &self.values.iter().map(|v| *v as f32).collect::<Vec<_>>()),
             other => Err(Error::dtype("numbers of a layer", "floats", other)),
         }
     }

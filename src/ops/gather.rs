@@ -89,7 +89,7 @@ impl Op for Gather {
         }
         // Rows of u8 that are whole words move as words.
         let per_word = if dtype == DType::U8 { 4 } else { 1 };
-        let missing = if dtype == DType::F32 { f32::NAN.to_bits() } else { 0 };
+        let missing = if dtype.is_float() { f32::NAN.to_bits() } else { 0 };
         let words = elements / per_word;
         let shader = Shader::new("gather", include_str!("../../shaders/gather.wgsl")).set("ROW", (row / per_word).max(1));
         launch.threads(shader, &buffers, &[word(words), word(rows), missing], words, 64);

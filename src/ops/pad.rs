@@ -79,7 +79,7 @@ impl Op for Pad {
             return Err(Error::argument("pad: around", want, self.around.len()));
         }
         let (low, high) = match x.dtype {
-            DType::F32 | DType::F64 => (f64::NEG_INFINITY, f64::INFINITY),
+            DType::F16 | DType::F32 | DType::F64 => (f64::NEG_INFINITY, f64::INFINITY),
             DType::U32 => (0.0, f64::from(u32::MAX)),
             DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
             DType::U8 => (0.0, 255.0),
@@ -134,6 +134,7 @@ impl Op for Pad {
 /// The value as an element; `infer` has seen that it fits.
 fn element_of<T: Element>(value: f64) -> T {
     match T::DTYPE {
+        DType::F16 => bytemuck::cast(half::f16::from_f64(value)),
         DType::F32 => bytemuck::cast(value as f32),
         DType::F64 => bytemuck::cast(value),
         DType::U32 => bytemuck::cast(value as u32),

@@ -33,7 +33,7 @@ struct Reduce {
 }
 
 impl Tensor {
-    /// The sums over `axes`, which may count from the back. Floats, `u32` and `i32`. With `keepdims` the reduced axes stay, with length 1.
+    /// The sums over `axes`, which may count from the back. Floats, `u32` and `i32`; those of f16 are f32. With `keepdims` the reduced axes stay, with length 1.
     /// Without axes nothing is reduced. The sum of nothing is 0.
     ///
     /// # Errors
@@ -195,12 +195,14 @@ impl Op for Reduce {
         if self.kind != Kind::Sum && self.count(shape) == 0 && self.kept(shape).elements() > 0 {
             return Err(Error::shape(self.name(), format!("at least one element along axes {:?}", self.axes), shape));
         }
+        // A sum of f16 would soon be more than f16 can hold.
+        let dtype = if matches!(self.kind, Kind::Sum | Kind::Mean) { dtype.computed() } else { *dtype };
         let kept = self.kept(shape);
         if self.keepdims {
-            return Ok(vec![Spec::new(kept, *dtype)]);
+            return Ok(vec![Spec::new(kept, dtype)]);
         }
         let dims: Vec<usize> = (0..shape.rank()).filter(|axis| !self.axes.contains(axis)).map(|axis| shape[axis]).collect();
-        Ok(vec![Spec::new(dims, *dtype)])
+        Ok(vec![Spec::new(dims, dtype)])
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
@@ -258,7 +260,7 @@ impl Op for Reduce {
             DType::F64 => floats!(f64),
             DType::U32 => whole_numbers!(u32),
             DType::I32 => whole_numbers!(i32),
-            DType::U8 => unreachable!("infer refuses u8"),
+            DType::U8 | DType::F16 => unreachable!("infer refuses u8, and f16 comes as f32"),
         }
         Ok(())
     }

@@ -52,7 +52,9 @@ impl Tensor {
         }
         match self.dtype() {
             DType::F64 => Tensor::new(self.device(), [length * factor, length], &matrix),
-            DType::F32 => Tensor::new(self.device(), [length * factor, length], &matrix.iter().map(|v| *v as f32).collect::<Vec<_>>()),
+            dtype if dtype.is_float() => {
+                Tensor::new(self.device(), [length * factor, length], &matrix.iter().map(|v| *v as f32).collect::<Vec<_>>())?.cast(dtype)
+            }
             other => Err(Error::dtype("resize_bilinear2d", "f32", other)),
         }
     }

@@ -17,6 +17,10 @@ macro_rules! with_element {
                 type $t = f32;
                 $body
             }
+            $crate::DType::F16 => {
+                type $t = half::f16;
+                $body
+            }
             $crate::DType::F64 => {
                 type $t = f64;
                 $body
@@ -149,13 +153,13 @@ impl Strided {
     }
 }
 
-/// Refuses elements that are not one 32-bit word on a GPU.
+/// Refuses elements that a GPU's kernels do not move as 32-bit words. An f16 is one of f32 to them.
 ///
 /// # Errors
 /// [`Error::DType`] naming the op.
 pub(super) fn four_bytes(op: &str, dtype: DType) -> Result<()> {
     match dtype {
-        DType::F32 | DType::U32 | DType::I32 => Ok(()),
+        DType::F16 | DType::F32 | DType::U32 | DType::I32 => Ok(()),
         DType::F64 | DType::U8 => Err(Error::dtype(op, "f32, u32 or i32 on a GPU (cast first)", dtype)),
     }
 }

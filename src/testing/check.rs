@@ -308,6 +308,7 @@ fn upstream(y: &Tensor, dtype: DType, seed: u64) -> Result<Tensor> {
 /// Any tensor's elements as f64.
 fn read(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(match tensor.dtype() {
+        DType::F16 => tensor.to_vec::<half::f16>()?.into_iter().map(f64::from).collect(),
         DType::F32 => tensor.to_vec::<f32>()?.into_iter().map(f64::from).collect(),
         DType::F64 => tensor.to_vec::<f64>()?,
         DType::U32 => tensor.to_vec::<u32>()?.into_iter().map(f64::from).collect(),

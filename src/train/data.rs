@@ -144,6 +144,7 @@ impl Samples {
             Box::new(bytes.chunks_exact(size_of::<T>()).map(|b| bytemuck::pod_read_unaligned::<T>(b).into()))
         }
         match self.spec.dtype {
+            DType::F16 => read::<half::f16>(&self.bytes),
             DType::F32 => read::<f32>(&self.bytes),
             DType::F64 => read::<f64>(&self.bytes),
             DType::U32 => read::<u32>(&self.bytes),

@@ -1,6 +1,7 @@
 //! What a CPU kernel sees: its inputs and outputs as slices.
 
 use crate::shape::{DType, Shape, Spec};
+use half::f16;
 use num_traits::Float;
 use rayon::prelude::*;
 use std::cell::Cell;
@@ -15,7 +16,7 @@ pub trait Element: bytemuck::Pod + Send + Sync + PartialOrd + std::fmt::Debug + 
 macro_rules! element {
     ($($rust:ty = $dtype:ident),*) => { $(impl Element for $rust { const DTYPE: DType = DType::$dtype; })* };
 }
-element!(f32 = F32, f64 = F64, u32 = U32, i32 = I32, u8 = U8);
+element!(f16 = F16, f32 = F32, f64 = F64, u32 = U32, i32 = I32, u8 = U8);
 
 /// A float that the CPU kernels compute in: f32 for users, f64 for checks.
 pub trait Real: super::tile::Lanes + Float + std::ops::AddAssign + std::ops::SubAssign + std::ops::MulAssign + std::iter::Sum {
@@ -42,7 +43,7 @@ impl Real for f64 {
     }
 }
 
-/// Runs `$body` with `$t` as the Rust float of `$dtype`: one kernel body, written once for both.
+/// Runs `$body` with `$t` as the Rust float that `$dtype` is computed in: one kernel body, written once for both.
 #[macro_export]
 macro_rules! with_real {
     ($dtype:expr, $t:ident => $body:expr) => {
@@ -52,7 +53,7 @@ macro_rules! with_real {
                 $body
             }
             dtype => {
-                assert_eq!(dtype, $crate::DType::F32, "infer lets only floats pass");
+                assert_eq!(dtype.computed(), $crate::DType::F32, "infer lets only floats pass");
                 type $t = f32;
                 $body
             }

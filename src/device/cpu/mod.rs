@@ -2,6 +2,7 @@
 
 mod args;
 pub mod gemm;
+mod halves;
 mod memory;
 pub mod tile;
 
@@ -12,6 +13,7 @@ pub(crate) use memory::CpuMemory;
 use super::{Common, Memory, Storage, profile};
 use crate::compile::plan::{Plan, Step};
 use crate::error::Result;
+use crate::shape::DType;
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,6 +46,9 @@ fn run_step(step: &Step, slots: &[Arc<Storage>]) -> Result<()> {
     let inputs: Vec<Region> = step.input_slots.iter().zip(&step.inputs).map(|(&slot, spec)| region(&slots[slot], spec)).collect();
     let outputs: Vec<Region> = step.output_slots.iter().zip(&step.outputs).map(|(&slot, spec)| region(&slots[slot], spec)).collect();
     let scratch = step.scratch_slots.first().map(|&slot| region(&slots[slot], &step.outputs[0]));
+    if step.inputs.iter().chain(&step.outputs).any(|spec| spec.dtype == DType::F16) {
+        return halves::run(step, &inputs, &outputs, scratch.is_some());
+    }
     // SAFETY: the planner gives every value of a step memory of its own size that overlaps nothing else alive, but for the pairs in
     // `in_place`; slots are aligned to 64 bytes and held by `slots` during the call; a program's outputs and overwritable inputs are
     // reachable by nobody else, and its other inputs are never written.

@@ -190,8 +190,19 @@ impl<'a> Launch<'a> {
         self.dispatch(shader, buffers, params, if groups == 0 { [0, 1, 1] } else { grid });
     }
 
-    /// The dispatches in order, and the sizes of the scratch buffers in bytes.
+    /// The dispatches in order, and the sizes of the scratch buffers in bytes. Shaders load and store f16 where a tensor is of f16.
     pub fn finish(self) -> (Vec<Dispatch>, Vec<usize>) {
-        (self.dispatches, self.scratch)
+        let dtype = |buffer: &Buffer| match *buffer {
+            Buffer::Input(i) => Some(self.inputs[i].dtype),
+            Buffer::Output(j) => Some(self.outputs[j].dtype),
+            Buffer::Scratch(_) => None,
+        };
+        let stored = |mut dispatch: Dispatch| {
+            for (number, _) in dispatch.buffers.iter().enumerate().filter(|(_, buffer)| dtype(buffer) == Some(DType::F16)) {
+                dispatch.shader = dispatch.shader.with_halves(number);
+            }
+            dispatch
+        };
+        (self.dispatches.into_iter().map(stored).collect(), self.scratch)
     }
 }

@@ -1,5 +1,6 @@
 //! The GPU device: an adapter, its queue, and what it has compiled.
 
+mod halves;
 pub mod launch;
 mod pipelines;
 mod program;
@@ -16,6 +17,7 @@ pub use tune::Tuning;
 use super::Common;
 use crate::compile::plan::Step;
 use crate::error::{Error, Result};
+use crate::shape::DType;
 use crate::tensor::lock;
 use pipelines::Pipelines;
 use queue::Queue;
@@ -88,9 +90,11 @@ impl Gpu {
         // Hardware needs none of it: there, threads read the same place together at the price of one.
         let fixed = info.subgroup_min_size == info.subgroup_max_size && adapter.features().contains(wgpu::Features::SUBGROUP);
         let lanes = if software && fixed { info.subgroup_min_size } else { 0 };
+        let mut required_features = adapter.features() & wgpu::Features::SHADER_F16;
+        required_features.set(wgpu::Features::SUBGROUP, lanes > 0);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradus"),
-            required_features: if lanes > 0 { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() },
+            required_features,
             required_limits: limits.clone(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
@@ -133,6 +137,15 @@ impl Gpu {
         self.traits
     }
 
+    /// Whether it can store values of this type.
+    pub(crate) fn stores(&self, dtype: DType) -> bool {
+        match dtype {
+            DType::F64 => false,
+            DType::F16 => self.device.features().contains(wgpu::Features::SHADER_F16),
+            _ => true,
+        }
+    }
+
     /// The adapter's name.
     pub fn name(&self) -> &str {
         &self.info.name
@@ -143,6 +156,9 @@ impl Gpu {
         let what = || format!("{} at {}", step.op.name(), step.site);
         for spec in step.inputs.iter().chain(&step.outputs) {
             self.check_binding(spec.bytes(), &what)?;
+            if spec.dtype == DType::F16 && !self.stores(DType::F16) {
+                return Err(Error::dtype(step.op.name(), format!("f32 on {self}"), "f16, which this adapter does not have (`shader-f16`)"));
+            }
         }
         let mut launch = Launch::new(&step.inputs, &step.outputs, &step.in_place, self.traits).choosing(choice);
         step.op.gpu(&mut launch).map_err(|e| e.at(step.site.to_string()))?;

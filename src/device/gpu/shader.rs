@@ -107,8 +107,23 @@ impl Shader {
         (self, element)
     }
 
+    /// The name of the storage buffer of this number, and what it says that its elements are.
+    pub(super) fn storage(&self, number: usize) -> (String, String) {
+        let head = format!("@group(0) @binding({number}) var<storage");
+        let declaration = self.text.lines().find(|line| line.starts_with(&head));
+        let parts = declaration.and_then(|line| line.split_once("> ")?.1.split_once(": array<"));
+        let (name, rest) = parts.unwrap_or_else(|| panic!("{}: no line `{head}, …> NAME: array<…>;`", self.name));
+        let element = rest.rsplit_once(">;").map_or(rest, |(element, _)| element);
+        (name.to_string(), element.to_string())
+    }
+
+    pub(super) fn map_text(mut self, f: impl FnOnce(&str) -> String) -> Shader {
+        self.text = f(&self.text);
+        self
+    }
+
     /// What `alias NAME = …;` stands for.
-    fn alias(&self, name: &str) -> Option<&str> {
+    pub(super) fn alias(&self, name: &str) -> Option<&str> {
         let (_, rest) = self.text.split_once(&format!("alias {name} = "))?;
         rest.split_once(';').map(|(kind, _)| kind)
     }

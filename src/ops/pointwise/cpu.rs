@@ -159,7 +159,7 @@ impl<'a> Job<'a> {
         let shape = &outputs[0].spec.shape;
         Job {
             op,
-            types: op.types(&kinds).expect("infer accepted these types"),
+            types: op.types(&kinds).expect("infer accepted these types").into_iter().map(DType::computed).collect(),
             inputs: inputs.iter().map(|x| (Base(x.ptr), x.spec.dtype, Access::of(&x.spec.shape, shape))).collect(),
             outputs: outputs.iter().map(|y| (Base(y.ptr), y.spec.dtype)).collect(),
             elements: shape.elements(),
@@ -292,6 +292,7 @@ impl<'a> Job<'a> {
         let (own, kind, access) = &self.inputs[i];
         let base = handed.filter(|_| self.handed.is_some_and(|h| h.input == i)).unwrap_or(*own);
         match kind {
+            DType::F16 => unreachable!("an operation sees f16 as f32"),
             DType::F32 | DType::F64 => fill(&mut registers.floats[to], base.0.cast::<T>(), access, start, n),
             DType::U32 | DType::I32 => fill(&mut registers.words[to], base.0.cast::<u32>(), access, start, n),
             DType::U8 => {

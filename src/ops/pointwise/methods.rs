@@ -92,19 +92,23 @@ impl Tensor {
         map1(&[self, yes, no], |e| e[0].select(&e[1], &e[2]))
     }
 
-    /// The elements as another type: floats to whole numbers toward zero.
+    /// The elements as another type: floats to whole numbers toward zero, f32 to the nearest f16, where what is beyond 65504 is infinite.
     ///
     /// # Errors
-    /// [`Error::DType`](crate::Error::DType) to `u8`, and between f32 and f64.
+    /// [`Error::DType`](crate::Error::DType) to `u8`, and between f64 and other floats.
     #[track_caller]
     pub fn cast(&self, dtype: DType) -> Result<Tensor> {
         if dtype == self.dtype() {
             return Ok(self.clone());
         }
-        if dtype.is_float() && self.dtype().is_float() {
+        if dtype.is_float() && self.dtype().is_float() && (dtype == DType::F64 || self.dtype() == DType::F64) {
             return Err(crate::Error::dtype("cast", self.dtype().to_string(), format!("{dtype}; make the tensor in that type")));
         }
-        map1(&[self], |e| e[0].cast(dtype))
+        let y = map1(&[self], |e| e[0].cast(dtype))?;
+        match self.value.logits.get() {
+            Some((squash, logits)) if dtype.is_float() => Ok(y.with_logits(*squash, &logits.cast(dtype)?)),
+            _ => Ok(y),
+        }
     }
 
     /// `u32` 1 where an element is neither NaN nor infinite.
@@ -136,6 +140,7 @@ impl Tensor {
     pub fn full(device: &Device, shape: impl Into<Shape>, dtype: DType, value: f64) -> Result<Tensor> {
         let spec = Spec::new(shape, dtype);
         let one: Vec<u8> = match dtype {
+            DType::F16 => half::f16::from_f64(value).to_ne_bytes().to_vec(),
             DType::F32 => (value as f32).to_ne_bytes().to_vec(),
             DType::F64 => value.to_ne_bytes().to_vec(),
             DType::U32 => (value as u32).to_ne_bytes().to_vec(),

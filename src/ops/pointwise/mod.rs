@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// The outputs of one expression per output over the elements of `inputs`, which broadcast to a common shape. All inputs of floats have one
-/// type. The whole is one op: one pass over memory on the CPU, one dispatch on a GPU.
+/// type, but for f16 and f32, which together make f32. The whole is one op: one pass over memory on the CPU, one dispatch on a GPU.
 ///
 /// ```
 /// use gradus::{Device, Tensor, ops::pointwise::map};
@@ -140,7 +140,8 @@ impl Pointwise {
                 Node::Number(_) => None,
                 Node::Cast(dtype, a) => {
                     types[a].get_or_insert(float);
-                    Some(if dtype.is_float() { float } else { dtype })
+                    // In checks, what is written for f32 runs in f64.
+                    Some(if dtype.is_float() && float == DType::F64 { float } else { dtype })
                 }
                 Node::IsFinite(a) => {
                     expect_float("is_finite", *types[a].get_or_insert(float))?;
@@ -177,15 +178,16 @@ impl Pointwise {
         Ok(types.into_iter().map(|t| t.unwrap_or(float)).collect())
     }
 
-    /// The float type that the expression computes in.
+    /// The float type that a number has which is combined with nothing else: that of the inputs, of f16 and f32 the wider.
     fn float(&self, inputs: &[DType]) -> Result<DType> {
         let mut floats = inputs.iter().copied().filter(|t| t.is_float());
-        let first = floats.next();
-        if let Some(other) = floats.find(|t| Some(*t) != first) {
-            return Err(Error::dtype("pointwise", format!("{} like the first input", first.unwrap_or(DType::F32)), other));
-        }
-        let to_f64 = self.nodes.iter().any(|n| matches!(n, Node::Cast(DType::F64, _)));
-        Ok(first.unwrap_or(if to_f64 { DType::F64 } else { DType::F32 }))
+        let Some(first) = floats.next() else {
+            let to_f64 = self.nodes.iter().any(|n| matches!(n, Node::Cast(DType::F64, _)));
+            return Ok(if to_f64 { DType::F64 } else { DType::F32 });
+        };
+        floats.try_fold(first, |widest, other| {
+            wider(widest, other).ok_or_else(|| Error::dtype("pointwise", format!("{first} like the first input"), other))
+        })
     }
 }
 
@@ -201,11 +203,12 @@ fn expect_float(op: &str, kind: DType) -> Result<()> {
 fn unify(types: &mut [Option<DType>], a: usize, b: usize, float: DType, op: &str) -> Result<DType> {
     let kind = types[a].or(types[b]).unwrap_or(float);
     let (ta, tb) = (*types[a].get_or_insert(kind), *types[b].get_or_insert(kind));
-    if ta == tb {
-        Ok(ta)
-    } else {
-        Err(Error::dtype(op.to_lowercase(), format!("two of one type, the first is {ta}"), format!("{tb}; cast one")))
-    }
+    wider(ta, tb).ok_or_else(|| Error::dtype(op.to_lowercase(), format!("two of one type, the first is {ta}"), format!("{tb}; cast one")))
+}
+
+/// The type of what is made of two types, if they may be mixed: only f16 and f32 may.
+fn wider(a: DType, b: DType) -> Option<DType> {
+    if a == b { Some(a) } else { (a.is_float() && a.computed() == b.computed()).then_some(DType::F32) }
 }
 
 impl Op for Pointwise {

@@ -32,7 +32,7 @@ pub(super) struct Text<'a> {
 
 pub(super) fn storage_type(dtype: DType) -> &'static str {
     match dtype {
-        DType::F32 | DType::F64 => "f32",
+        DType::F16 | DType::F32 | DType::F64 => "f32",
         DType::U32 | DType::U8 => "u32",
         DType::I32 => "i32",
     }
@@ -140,7 +140,7 @@ pub(super) fn four(input: &Shape, dtype: DType, output: &Shape) -> Option<Four> 
 
 fn number_text(number: f64, dtype: DType) -> String {
     match dtype {
-        DType::F32 | DType::F64 => {
+        DType::F16 | DType::F32 | DType::F64 => {
             let value = number as f32;
             // WGSL has no literal for these; the runtime bits pass every compiler.
             if value.is_finite() { format!("{value:?}f") } else { format!("bitcast<f32>({:#x}u | (i & 0u))", value.to_bits()) }

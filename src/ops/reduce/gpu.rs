@@ -36,7 +36,7 @@ fn steps(mut pass: Pass, software: bool) -> Vec<Step> {
 impl Reduce {
     /// Adds the dispatches.
     pub(super) fn launch(&self, launch: &mut Launch) {
-        let (shape, dtype, software) = (launch.input_shape(0), launch.input(0).dtype, launch.adapter().software);
+        let (shape, dtype, software) = (launch.input_shape(0), launch.input(0).dtype.computed(), launch.adapter().software);
         let passes = self.passes(shape);
         // Columns that lie side by side are reduced four at a time where threads are few anyway.
         let wide = software && dtype == DType::F32 && passes.iter().all(|pass| pass.inner > 0 && pass.inner.is_multiple_of(4));

@@ -80,6 +80,8 @@ impl Walk {
         for ((x, dx), _) in inputs.iter().zip(dxs).zip(&wanted).filter(|(_, wanted)| **wanted) {
             match dx {
                 Some(dx) => {
+                    // Where an operation mixes f16 with f32, its gradients are of the wider type.
+                    let dx = if x.dtype() == dx.dtype() { dx } else { dx.cast(x.dtype())? };
                     assert_eq!(dx.spec(), x.spec(), "{}: a gradient has its input's shape", step.rule.name());
                     self.add(x.id(), &dx)?;
                 }
