@@ -91,13 +91,16 @@ impl Shader {
             assert!(!ambiguous, "{}: a function with a second `{name}`: {function}", self.name());
         }
         self.map_text(|text| {
-            let text = half.rewrite(text, &name).replacen(&format!(" {name}: array<{element}>"), &format!(" {name}: array<{}>", half.stored), 1);
-            if text.starts_with(ENABLE) { text } else { format!("{ENABLE}\n{text}") }
+            let declared = format!(" {name}: array<{element}>");
+            half.rewrite(text, &name).replacen(&declared, &format!(" {name}: array<{}>", half.stored), 1)
         })
     }
-}
 
-const ENABLE: &str = "enable f16;";
+    /// With the leave that a text needs which speaks of f16.
+    pub(super) fn enabled(self) -> Shader {
+        if self.text().contains("f16(") || self.text().contains("<f16>") { self.map_text(|text| format!("enable f16;\n{text}")) } else { self }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -118,7 +121,7 @@ mod tests {
                  if (ax.x == y[i].x) { y[i + 1u] = y[i] + ax; } }"
             )
         );
-        let both = Shader::new("test", text).with_halves(0).with_halves(1);
+        let both = Shader::new("test", text).with_halves(0).with_halves(1).enabled();
         assert!(both.text().starts_with("enable f16;\n@group(0) @binding(0) var<storage, read> x: array<f16>;\n"), "{}", both.text());
         assert!(both.text().contains("var<storage, read_write> y: array<vec4<f16>>;"), "{}", both.text());
         assert!(both.text().ends_with("if (ax.x == vec4<f32>(y[i]).x) { y[i + 1u] = vec4<f16>(vec4<f32>(y[i]) + ax); } }"), "{}", both.text());

@@ -201,6 +201,7 @@ impl<'a> Launch<'a> {
             for (number, _) in dispatch.buffers.iter().enumerate().filter(|(_, buffer)| dtype(buffer) == Some(DType::F16)) {
                 dispatch.shader = dispatch.shader.with_halves(number);
             }
+            dispatch.shader = dispatch.shader.enabled();
             dispatch
         };
         (self.dispatches.into_iter().map(stored).collect(), self.scratch)

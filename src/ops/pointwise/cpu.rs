@@ -265,7 +265,12 @@ impl<'a> Job<'a> {
                         registers.words[to][i] = registers.words[if yes { at[a] } else { at[b] }][i];
                     }
                 }
-                Node::Cast(_, a) => cast(registers, self.types[a], at[a], kind, to, n),
+                Node::Cast(dtype, a) => {
+                    cast(registers, self.types[a], at[a], kind, to, n);
+                    if dtype == DType::F16 && kind == DType::F32 {
+                        registers.floats[to][..n].iter_mut().for_each(|y| *y = T::of(half::f16::from_f64(y.as_f64()).to_f64()));
+                    }
+                }
                 Node::IsFinite(a) => {
                     let x = &registers.floats[at[a]][..n];
                     x.iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = u32::from(x.is_finite()));

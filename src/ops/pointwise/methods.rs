@@ -104,6 +104,9 @@ impl Tensor {
         if dtype.is_float() && self.dtype().is_float() && (dtype == DType::F64 || self.dtype() == DType::F64) {
             return Err(crate::Error::dtype("cast", self.dtype().to_string(), format!("{dtype}; make the tensor in that type")));
         }
+        if !self.device().stores(dtype) {
+            return Err(crate::Error::dtype("cast", format!("f32 on {}", self.device()), format!("{dtype}, which this device does not have")));
+        }
         let y = map1(&[self], |e| e[0].cast(dtype))?;
         match self.value.logits.get() {
             Some((squash, logits)) if dtype.is_float() => Ok(y.with_logits(*squash, &logits.cast(dtype)?)),

@@ -69,6 +69,7 @@ impl Text<'_> {
             Node::Compare(f, a, b) => f.wgsl(&v(a), &v(b)),
             Node::Select(c, a, b) => format!("select({}, {}, {} != 0u)", v(b), v(a), v(c)),
             Node::Cast(_, a) if self.types[id] == self.types[a] => v(a),
+            Node::Cast(DType::F16, a) => format!("f32(f16({}))", v(a)),
             Node::Cast(_, a) => format!("{}({})", storage_type(self.types[id]), v(a)),
             Node::IsFinite(a) => format!("select(0u, 1u, (bitcast<u32>({}) & 0x7fffffffu) < 0x7f800000u)", v(a)),
         }
@@ -87,6 +88,7 @@ impl Text<'_> {
             Node::Binary(Binary::Div, a, b) if self.types[a].is_float() => format!("{} / {}", v(a), v(b)),
             Node::Select(c, a, b) => format!("select({}, {}, {} != vec4<u32>())", v(b), v(a), v(c)),
             Node::Cast(_, a) if self.types[id] == self.types[a] => v(a),
+            Node::Cast(DType::F16, a) => format!("{kind}(vec4<f16>({}))", v(a)),
             Node::Cast(_, a) => format!("{kind}({})", v(a)),
             other => {
                 let each: Vec<String> = [".x", ".y", ".z", ".w"].map(|lane| self.one(id, other, lane)).into();
