@@ -108,7 +108,8 @@ pub(super) fn encode_header(metadata: &[(&str, &str)], tensors: &[(String, Spec)
 }
 
 /// The types that the format and this crate both have, in small letters.
-const DTYPES: [(&str, DType); 6] = [("f16", DType::F16), ("f32", DType::F32), ("f64", DType::F64), ("u32", DType::U32), ("i32", DType::I32), ("u8", DType::U8)];
+const DTYPES: [(&str, DType); 6] =
+    [("f16", DType::F16), ("f32", DType::F32), ("f64", DType::F64), ("u32", DType::U32), ("i32", DType::I32), ("u8", DType::U8)];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! What every layer has: a kind, a name, weights, and whether these are trained.
 
 use super::options::WeightOptions;
+use super::policy::{DTypePolicy, DTypePolicyArg, Policy};
 use crate::error::{Error, Result};
 use crate::ops::random::SeedGenerator;
 use crate::record;
@@ -25,6 +26,9 @@ struct Inner {
     weights: Mutex<Vec<Weight>>,
     seeds: Mutex<Option<SeedGenerator>>,
     activity: Mutex<RegularizerArg>,
+    policy: Mutex<Policy>,
+    /// Whether its formula needs its weights as they are, whatever its policy.
+    keeps_f32: bool,
 }
 
 #[derive(Default)]
@@ -46,6 +50,15 @@ struct Weight {
 impl Base {
     /// A layer of this kind (the type's name, as Keras spells it: `Conv2D`) without a name and without weights.
     pub fn new(kind: &'static str) -> Base {
+        Base::made(kind, false)
+    }
+
+    /// [`Base::new`] for a layer that gets its weights in f32 under every [`DTypePolicy`]: one that normalizes or looks up.
+    pub fn keeping_f32(kind: &'static str) -> Base {
+        Base::made(kind, true)
+    }
+
+    fn made(kind: &'static str, keeps_f32: bool) -> Base {
         Base {
             inner: Arc::new(Inner {
                 kind,
@@ -54,6 +67,8 @@ impl Base {
                 weights: Mutex::default(),
                 seeds: Mutex::default(),
                 activity: Mutex::default(),
+                policy: Mutex::default(),
+                keeps_f32,
             }),
         }
     }
@@ -99,6 +114,30 @@ impl Base {
         *lock(&self.inner.activity) = regularizer.into();
     }
 
+    /// What it computes in. Default: f32.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it was named by a text that names none.
+    pub fn dtype_policy(&self) -> Result<DTypePolicy> {
+        lock(&self.inner.policy).get().map_err(|e| e.at(self.title()))
+    }
+
+    /// Sets what it computes in, whatever its model computes in.
+    pub fn set_dtype_policy(&self, policy: impl Into<DTypePolicyArg>) {
+        lock(&self.inner.policy).set(policy.into());
+    }
+
+    /// Sets what it computes in unless it has a policy of its own.
+    pub(crate) fn inherit_dtype_policy(&self, policy: DTypePolicy) {
+        lock(&self.inner.policy).inherit(policy);
+    }
+
+    /// With the policy of another layer.
+    pub(super) fn with_policy_of(self, other: &Base) -> Base {
+        *lock(&self.inner.policy) = lock(&other.inner.policy).clone();
+        self
+    }
+
     /// Whether its weights are trained. Default: yes.
     pub fn trainable(&self) -> bool {
         self.inner.trainable.load(Ordering::Relaxed)
@@ -126,11 +165,19 @@ impl Base {
             Some(Weight { variable: Some(variable), .. }) => {
                 let variable = variable.clone();
                 drop(weights);
-                variable.value()
+                self.computed(variable.value()?)
             }
-            Some(Weight { shape, .. }) => record::stand_in(&Spec::new(shape.clone(), DType::F32)).ok_or_else(|| self.not_built()),
+            Some(Weight { shape, .. }) => {
+                let stand_in = record::stand_in(&Spec::new(shape.clone(), DType::F32));
+                self.computed(stand_in.ok_or_else(|| self.not_built())?)
+            }
             None => Err(self.not_built()),
         }
+    }
+
+    /// A weight in the type that the layer computes in.
+    fn computed(&self, weight: Tensor) -> Result<Tensor> {
+        if self.inner.keeps_f32 { Ok(weight) } else { weight.cast(self.dtype_policy()?.compute_dtype()) }
     }
 
     /// The present value of a weight that the layer may do without.

@@ -187,6 +187,8 @@ impl Call {
     pub(super) fn charge(&self, base: &Base, outputs: &[Tensor]) -> Result<()> {
         let Some(rule) = base.activity_regularizer().get().map_err(|e| e.at(base.title()))? else { return Ok(()) };
         for y in outputs {
+            // Squares of f16 are soon more than f16 can hold.
+            let y = &y.cast(y.dtype().computed())?;
             let [samples, ..] = y.shape()[..] else { return Err(Error::shape(base.title(), "outputs with a batch axis", y.shape())) };
             let cost = match &self.valid {
                 Some(valid) => {

@@ -21,7 +21,7 @@ pub struct Embedding {
 impl Embedding {
     /// How many numbers there are, from 0 on, and how long their vectors are.
     pub fn new(input_dim: usize, output_dim: usize) -> Embedding {
-        Embedding { base: Base::new("Embedding"), input_dim, output_dim, embeddings: WeightOptions::new(RandomUniform::default()) }
+        Embedding { base: Base::keeping_f32("Embedding"), input_dim, output_dim, embeddings: WeightOptions::new(RandomUniform::default()) }
     }
 
     weight_options!(embeddings, embeddings_initializer, embeddings_regularizer, embeddings_constraint);

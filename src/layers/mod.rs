@@ -14,6 +14,7 @@ mod merging;
 mod normalization;
 mod options;
 mod padding;
+mod policy;
 mod pooling;
 mod preprocessing;
 mod recurrent;
@@ -34,6 +35,7 @@ pub use merging::{Add, Average, Concatenate, Dot, DotAxes, Maximum, Minimum, Mul
 pub use normalization::{BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization};
 pub use options::WeightOptions;
 pub use padding::PaddingArg;
+pub use policy::{DTypePolicy, DTypePolicyArg};
 pub use pooling::{
     AveragePooling1D, AveragePooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D,
     MaxPooling1D, MaxPooling2D,
@@ -138,7 +140,7 @@ pub trait Layer: Send + Sync {
         Vec::new()
     }
 
-    /// Whether whole numbers become f32 before the layer sees them. Default: yes.
+    /// Whether the layer sees what it is given in the type of its [`DTypePolicy`], whole numbers too. Default: yes.
     fn autocast(&self) -> bool {
         true
     }
@@ -166,13 +168,20 @@ pub trait Layer: Send + Sync {
         let base = self.base();
         let name = base.name();
         let _scope = Scope::enter(if name.is_empty() { base.kind() } else { &name });
-        let cast = |x: &&Tensor| if x.dtype().is_float() || !self.autocast() { Ok((*x).clone()) } else { x.cast(DType::F32) };
-        let xs = xs.iter().map(cast).collect::<Result<Vec<_>>>()?;
+        let dtype = base.dtype_policy()?.compute_dtype();
+        // Checks run layers in f64.
+        let cast = |x: &Tensor| if x.dtype() == DType::F64 { Ok(x.clone()) } else { x.cast(dtype) };
+        let xs = xs.iter().map(|x| if self.autocast() { cast(x) } else { Ok((*x).clone()) }).collect::<Result<Vec<_>>>()?;
         if let Some(builder) = cx.builder() {
             let shapes = xs.iter().map(|x| without_batch(base, x)).collect::<Result<Vec<_>>>()?;
             self.build_all(&shapes, builder)?;
         }
-        let ys = cx.note(base, !self.sublayers().is_empty(), self.activation(), &xs, || self.call_all(&xs, cx))?;
+        let ys = cx.note(base, !self.sublayers().is_empty(), self.activation(), &xs, || {
+            let ys = self.call_all(&xs, cx)?;
+            // What only calls other layers has its values from them.
+            let casts = dtype == DType::F16 && (self.autocast() || self.sublayers().is_empty());
+            ys.into_iter().map(|y| if casts && y.dtype().is_float() { cast(&y) } else { Ok(y) }).collect()
+        })?;
         cx.charge(base, &ys)?;
         Ok(ys)
     }
@@ -291,6 +300,13 @@ fn check_last_axis(base: &Base, x: &Tensor, expected: usize) -> Result<()> {
 /// The builder methods that every layer with a `base: Base` has.
 macro_rules! named {
     () => {
+        /// What the layer computes in, by itself or by name. Default: what the model says, `"float32"` if it says nothing.
+        #[must_use]
+        pub fn dtype_policy(self, policy: impl Into<crate::layers::DTypePolicyArg>) -> Self {
+            self.base.set_dtype_policy(policy);
+            self
+        }
+
         /// What the size of the outputs costs, divided by the number of samples. Default: nothing.
         #[must_use]
         pub fn activity_regularizer(self, regularizer: impl Into<crate::regularizers::RegularizerArg>) -> Self {

@@ -4,7 +4,7 @@ use super::Model;
 use crate::error::{Error, Result};
 use crate::losses::{self, Loss};
 use crate::metrics::{self, Metric};
-use crate::optimizers::{self, Optimizer};
+use crate::optimizers::{self, LossScaleOptimizer, Optimizer};
 use crate::suggest;
 use crate::train::{Step, Totals};
 use std::collections::HashMap;
@@ -80,6 +80,7 @@ pub struct Compile {
     loss_weights: Option<Vec<f64>>,
     run_eagerly: bool,
     remat: bool,
+    auto_scale_loss: bool,
     train_step: Option<TrainStep>,
 }
 
@@ -97,7 +98,16 @@ impl Compile {
     /// are not trained. All can be given by Keras's names.
     pub fn new(optimizer: impl IntoOptimizer, losses: impl IntoLosses) -> Compile {
         let (optimizer, losses) = (optimizer.into_optimizer(), losses.into_losses());
-        Compile { optimizer, losses, metrics: Vec::new(), loss_weights: None, run_eagerly: false, remat: false, train_step: None }
+        Compile {
+            optimizer,
+            losses,
+            metrics: Vec::new(),
+            loss_weights: None,
+            run_eagerly: false,
+            remat: false,
+            auto_scale_loss: true,
+            train_step: None,
+        }
     }
 
     /// Numbers to report: of the only output, or, each in a pair with an output's name, of one of several. They ignore sample weights.
@@ -141,6 +151,13 @@ impl Compile {
         self
     }
 
+    /// Whether a model whose layers compute in f16 gets a [`LossScaleOptimizer`] around its optimizer, unless that is one. Default: yes.
+    #[must_use]
+    pub fn auto_scale_loss(mut self, auto_scale_loss: bool) -> Compile {
+        self.auto_scale_loss = auto_scale_loss;
+        self
+    }
+
     /// Takes the place of the usual training step; callbacks, progress and validation stay.
     #[must_use]
     pub fn train_step(mut self, step: impl Fn(&Step) -> Result<()> + Send + Sync + 'static) -> Compile {
@@ -148,11 +165,13 @@ impl Compile {
         self
     }
 
-    fn resolve(self, outputs: &[String]) -> Result<Compiled> {
+    fn resolve(self, outputs: &[String], mixed: bool) -> Result<Compiled> {
         let losses = place_losses(self.losses?, self.loss_weights, outputs)?;
         let metrics = self.metrics.into_iter().collect::<Result<Vec<_>>>()?;
         let metrics = place_metrics(metrics, outputs)?;
-        let optimizer = RwLock::new(self.optimizer?);
+        let optimizer = self.optimizer?;
+        let scales = mixed && self.auto_scale_loss && optimizer.name() != LossScaleOptimizer::NAME;
+        let optimizer = RwLock::new(if scales { Box::new(LossScaleOptimizer::around(optimizer)) } else { optimizer });
         let (run_eagerly, remat, train_step) = (self.run_eagerly, self.remat, self.train_step);
         Ok(Compiled { optimizer, losses, metrics, run_eagerly, remat, train_step, on_batch: Mutex::default() })
     }
@@ -181,7 +200,7 @@ impl Model {
             (Ok(losses), None, None) if losses.len() > 1 => (0..losses.len()).map(|i| format!("output_{i}")).collect(),
             _ => self.output_names(),
         };
-        let compiled = compile.resolve(&names)?;
+        let compiled = compile.resolve(&names, self.is_mixed()?)?;
         self.set_compiled(compiled);
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::symbol::{DRY_BATCH, IntoSymbols, Symbol, sample_spec, with_batch};
 use super::{Compiled, naming};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::layers::{Applied, Build, Call, Layer};
+use crate::layers::{Applied, Build, Call, DTypePolicy, DTypePolicyArg, Layer};
 use crate::record::dry_run;
 use crate::shape::{DType, Shape, Spec};
 use crate::suggest;
@@ -27,6 +27,7 @@ pub struct Model {
     pub(super) stack: Option<Vec<Arc<dyn Layer>>>,
     device: Option<Device>,
     seed: u64,
+    policy: Option<DTypePolicyArg>,
     pub(super) built: Option<Built>,
     compiled: Option<Compiled>,
 }
@@ -81,7 +82,7 @@ impl Model {
     }
 
     pub(super) fn of(root: Arc<dyn Layer>) -> Model {
-        Model { root, inputs: None, graph: None, stack: None, device: None, seed: 0, built: None, compiled: None }
+        Model { root, inputs: None, graph: None, stack: None, device: None, seed: 0, policy: None, built: None, compiled: None }
     }
 
     /// Where it lives. Default: [`Device::best`].
@@ -95,6 +96,14 @@ impl Model {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Model {
         self.seed = seed;
+        self
+    }
+
+    /// What its layers compute in, by itself or by name, but for layers that have a policy of their own. Its outputs are f32 under every policy.
+    /// Default: `"float32"`. To be set before it is built; a wrong name is reported then.
+    #[must_use]
+    pub fn dtype_policy(mut self, policy: impl Into<DTypePolicyArg>) -> Model {
+        self.policy = Some(policy.into());
         self
     }
 
@@ -149,6 +158,10 @@ impl Model {
         }
         naming::name_layers(self.root.as_ref())?;
         let device = self.device.clone().map_or_else(Device::best, Ok)?;
+        if self.is_mixed()? && !device.stores(DType::F16) {
+            let what = format!("{}: mixed_float16: {device} has no 16-bit floats (`shader-f16`); leave the policy out", self.name());
+            return Err(Error::Device(what));
+        }
         self.built = Some(dry_build(self.root.as_ref(), &device, self.seed, inputs)?);
         Ok(())
     }
@@ -173,7 +186,22 @@ impl Model {
     /// As [`Model::call`].
     #[track_caller]
     pub fn call_all(&self, xs: &[Tensor], cx: &Call) -> Result<Vec<Tensor>> {
-        self.root.call_all(&self.adapt(xs)?, cx)
+        let ys = self.root.call_all(&self.adapt(xs)?, cx)?;
+        ys.iter().map(|y| y.cast(y.dtype().computed())).collect()
+    }
+
+    /// Whether any of its layers computes in f16. Those without a policy of their own take the model's.
+    pub(super) fn is_mixed(&self) -> Result<bool> {
+        let own = self.policy.as_ref().map(|policy| policy.0.clone().map_err(|e| e.at(self.name()))).transpose()?;
+        let mut policies = Vec::new();
+        each_layer(self.root.as_ref(), &mut |layer| {
+            if let Some(policy) = own {
+                layer.base().inherit_dtype_policy(policy);
+            }
+            policies.push(layer.base().dtype_policy());
+        });
+        let policies = policies.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(policies.contains(&DTypePolicy::MixedFloat16))
     }
 
     /// Calls the model as a layer of another model: see [`Layer::apply`].
@@ -387,9 +415,16 @@ fn dry_build(root: &dyn Layer, device: &Device, seed: u64, inputs: Vec<Spec>) ->
     dry_run(device, &batch, |xs| {
         let cx = Call::building(false, build).logging();
         let ys = root.call_all(xs, &cx)?;
-        let outputs = ys.iter().map(|y| sample_spec(root.base(), y)).collect::<Result<Vec<_>>>()?;
+        let computed = |spec: Spec| Spec { dtype: spec.dtype.computed(), ..spec };
+        let outputs = ys.iter().map(|y| sample_spec(root.base(), y).map(computed)).collect::<Result<Vec<_>>>()?;
         Ok(Built { device: device.clone(), inputs, outputs, applied: cx.take_log(), ends: [ids(xs), ids(&ys)] })
     })
+}
+
+/// The layer and all layers inside it.
+fn each_layer(layer: &dyn Layer, f: &mut dyn FnMut(&dyn Layer)) {
+    f(layer);
+    layer.sublayers().into_iter().for_each(|inner| each_layer(inner, f));
 }
 
 fn list(shapes: &[Shape]) -> String {

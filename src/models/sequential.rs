@@ -5,7 +5,7 @@ use super::parts::IntoLayer;
 use super::stack::Stack;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::layers::{Base, Layer, Layers};
+use crate::layers::{Base, DTypePolicyArg, Layer, Layers};
 use crate::shape::{DType, Shape, Spec};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -59,6 +59,12 @@ impl Sequential {
     #[must_use]
     pub fn seed(self, seed: u64) -> Sequential {
         Sequential { model: self.model.seed(seed), ..self }
+    }
+
+    /// What its layers compute in: see [`Model::dtype_policy`].
+    #[must_use]
+    pub fn dtype_policy(self, policy: impl Into<DTypePolicyArg>) -> Sequential {
+        Sequential { model: self.model.dtype_policy(policy), ..self }
     }
 
     /// Its name in the summary. Default: `sequential`.

@@ -26,9 +26,15 @@ struct Built {
 
 impl LossScaleOptimizer {
     /// Around this optimizer, whose own `loss_scale_factor` is taken away.
-    pub fn new(mut inner: impl Optimizer + 'static) -> LossScaleOptimizer {
+    pub fn new(inner: impl Optimizer + 'static) -> LossScaleOptimizer {
+        LossScaleOptimizer::around(Box::new(inner))
+    }
+
+    pub(crate) const NAME: &'static str = "loss_scale";
+
+    pub(crate) fn around(mut inner: Box<dyn Optimizer>) -> LossScaleOptimizer {
         inner.set_loss_scale_factor(None);
-        LossScaleOptimizer { inner: Box::new(inner), initial_scale: 32768.0, dynamic_growth_steps: 2000, built: None }
+        LossScaleOptimizer { inner, initial_scale: 32768.0, dynamic_growth_steps: 2000, built: None }
     }
 
     /// The first scale. Default: 2¹⁵.
@@ -90,7 +96,7 @@ impl Built {
 
 impl Optimizer for LossScaleOptimizer {
     fn name(&self) -> &'static str {
-        "loss_scale"
+        LossScaleOptimizer::NAME
     }
 
     fn build(&mut self, variables: &[Variable]) -> Result<()> {

@@ -65,10 +65,10 @@ fn in_sample(samples: &Samples, row: u32) -> Option<&'static str> {
 }
 
 async fn in_tensor(tensor: &Tensor) -> Result<Option<&'static str>> {
-    if tensor.dtype() != DType::F32 {
+    if tensor.dtype().computed() != DType::F32 {
         return Ok(None);
     }
-    Ok(first(tensor.read::<f32>().await?.into_iter()))
+    Ok(first(tensor.cast(DType::F32)?.read::<f32>().await?.into_iter()))
 }
 
 fn first(mut numbers: impl Iterator<Item = f32>) -> Option<&'static str> {

@@ -99,6 +99,7 @@ impl Want<'_> {
 pub fn read(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(match tensor.dtype() {
         DType::F32 => tensor.to_vec::<f32>()?.into_iter().map(f64::from).collect(),
+        DType::F16 => tensor.to_vec::<gradus::f16>()?.into_iter().map(f64::from).collect(),
         DType::F64 => tensor.to_vec::<f64>()?,
         DType::U32 => tensor.to_vec::<u32>()?.into_iter().map(f64::from).collect(),
         DType::I32 => tensor.to_vec::<i32>()?.into_iter().map(f64::from).collect(),

@@ -65,4 +65,3 @@ fn conv_cases() -> Vec<(&'static [usize], Conv2dParams)> {
     }
     cases
 }
-

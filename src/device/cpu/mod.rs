@@ -45,10 +45,10 @@ pub(crate) fn run(plan: &Plan, slots: &[Arc<Storage>]) -> Result<()> {
 fn run_step(step: &Step, slots: &[Arc<Storage>]) -> Result<()> {
     let inputs: Vec<Region> = step.input_slots.iter().zip(&step.inputs).map(|(&slot, spec)| region(&slots[slot], spec)).collect();
     let outputs: Vec<Region> = step.output_slots.iter().zip(&step.outputs).map(|(&slot, spec)| region(&slots[slot], spec)).collect();
-    let scratch = step.scratch_slots.first().map(|&slot| region(&slots[slot], &step.outputs[0]));
     if step.inputs.iter().chain(&step.outputs).any(|spec| spec.dtype == DType::F16) {
-        return halves::run(step, &inputs, &outputs, scratch.is_some());
+        return halves::run(step, &inputs, &outputs, !step.scratch_slots.is_empty());
     }
+    let scratch = step.scratch_slots.first().map(|&slot| region(&slots[slot], &step.outputs[0]));
     // SAFETY: the planner gives every value of a step memory of its own size that overlaps nothing else alive, but for the pairs in
     // `in_place`; slots are aligned to 64 bytes and held by `slots` during the call; a program's outputs and overwritable inputs are
     // reachable by nobody else, and its other inputs are never written.

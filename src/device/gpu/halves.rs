@@ -85,7 +85,8 @@ impl Shader {
         let (name, element) = self.storage(number);
         let half = Half::of(self.alias(&element).unwrap_or(&element))
             .unwrap_or_else(|| panic!("{}: `{name}` holds {element}, which cannot be f16", self.name()));
-        let second = ["let {name} ", "let {name}:", "var {name} ", "var {name}:", "({name}: ", ", {name}: "].map(|word| word.replace("{name}", &name));
+        let second = ["let {name} ", "let {name}:", "var {name} ", "var {name}:", "({name}: ", ", {name}: "]
+            .map(|word| word.replace("{name}", &name));
         for function in self.text().split("\nfn ").skip(1) {
             let ambiguous = next_use(function, &name).is_some() && second.iter().any(|word| function.contains(word));
             assert!(!ambiguous, "{}: a function with a second `{name}`: {function}", self.name());
@@ -98,7 +99,11 @@ impl Shader {
 
     /// With the leave that a text needs which speaks of f16.
     pub(super) fn enabled(self) -> Shader {
-        if self.text().contains("f16(") || self.text().contains("<f16>") { self.map_text(|text| format!("enable f16;\n{text}")) } else { self }
+        if self.text().contains("f16(") || self.text().contains("<f16>") {
+            self.map_text(|text| format!("enable f16;\n{text}"))
+        } else {
+            self
+        }
     }
 }
 
@@ -124,7 +129,11 @@ mod tests {
         let both = Shader::new("test", text).with_halves(0).with_halves(1).enabled();
         assert!(both.text().starts_with("enable f16;\n@group(0) @binding(0) var<storage, read> x: array<f16>;\n"), "{}", both.text());
         assert!(both.text().contains("var<storage, read_write> y: array<vec4<f16>>;"), "{}", both.text());
-        assert!(both.text().ends_with("if (ax.x == vec4<f32>(y[i]).x) { y[i + 1u] = vec4<f16>(vec4<f32>(y[i]) + ax); } }"), "{}", both.text());
+        assert!(
+            both.text().ends_with("if (ax.x == vec4<f32>(y[i]).x) { y[i + 1u] = vec4<f16>(vec4<f32>(y[i]) + ax); } }"),
+            "{}",
+            both.text()
+        );
     }
 
     #[test]

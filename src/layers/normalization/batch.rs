@@ -35,7 +35,7 @@ impl BatchNormalization {
     /// Over all axes but the last, the channels.
     pub fn new() -> BatchNormalization {
         BatchNormalization {
-            base: Base::new("BatchNormalization"),
+            base: Base::keeping_f32("BatchNormalization"),
             axis: Axes::from(-1),
             momentum: 0.99,
             affine: Affine::new(),

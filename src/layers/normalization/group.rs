@@ -31,7 +31,7 @@ impl GroupNormalization {
 
     /// Every channel is a group of its own (instance normalization; Keras's `groups=-1`).
     pub fn each_channel() -> GroupNormalization {
-        GroupNormalization { base: Base::new("GroupNormalization"), groups: None, axis: Axes::from(-1), affine: Affine::new() }
+        GroupNormalization { base: Base::keeping_f32("GroupNormalization"), groups: None, axis: Axes::from(-1), affine: Affine::new() }
     }
 
     /// The axis of the channels. Default: the last.

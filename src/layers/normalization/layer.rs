@@ -25,7 +25,7 @@ impl Default for LayerNormalization {
 impl LayerNormalization {
     /// Over the last axis.
     pub fn new() -> LayerNormalization {
-        LayerNormalization { base: Base::new("LayerNormalization"), axes: Axes::from(-1), affine: Affine::new() }
+        LayerNormalization { base: Base::keeping_f32("LayerNormalization"), axes: Axes::from(-1), affine: Affine::new() }
     }
 
     /// What is normalized together: `-1`, or `[1, 2]`, counted with the batch axis. Default: the last axis.

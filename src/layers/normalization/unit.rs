@@ -39,7 +39,7 @@ impl Default for UnitNormalization {
 impl RMSNormalization {
     /// Over the last axis.
     pub fn new() -> RMSNormalization {
-        RMSNormalization { base: Base::new("RMSNormalization"), axes: Axes::from(-1), epsilon: 1e-6 }
+        RMSNormalization { base: Base::keeping_f32("RMSNormalization"), axes: Axes::from(-1), epsilon: 1e-6 }
     }
 
     /// What is normalized together: `-1`, or `[1, 2]`, counted with the batch axis. Default: the last axis.
@@ -62,7 +62,7 @@ impl RMSNormalization {
 impl UnitNormalization {
     /// Over the last axis.
     pub fn new() -> UnitNormalization {
-        UnitNormalization { base: Base::new("UnitNormalization"), axes: Axes::from(-1) }
+        UnitNormalization { base: Base::keeping_f32("UnitNormalization"), axes: Axes::from(-1) }
     }
 
     /// What is normalized together: `-1`, or `[1, 2]`, counted with the batch axis. Default: the last axis.

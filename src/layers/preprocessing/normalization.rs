@@ -35,7 +35,7 @@ impl Default for Normalization {
 impl Normalization {
     /// Over the last axis, to be adapted.
     pub fn new() -> Normalization {
-        Normalization { base: Base::new("Normalization"), axes: vec![-1], given: None, invert: false, adapted: Arc::default() }
+        Normalization { base: Base::keeping_f32("Normalization"), axes: vec![-1], given: None, invert: false, adapted: Arc::default() }
     }
 
     /// The axes whose places have numbers of their own: the first axis of a sample is 1, negative ones count from the back; without any

@@ -250,7 +250,7 @@ impl<C: Cell> RNN<C> {
 
     /// A layer with the same options and weights of its own.
     fn anew(&self) -> RNN<C> {
-        let base = Base::new(C::KIND);
+        let base = Base::new(C::KIND).with_policy_of(&self.base);
         base.set_trainable(self.base.trainable());
         base.set_activity_regularizer(self.base.activity_regularizer());
         RNN { base, ..self.clone() }

@@ -98,7 +98,8 @@ impl Op for Fused {
         let specs: Vec<Spec> = (0..args.input_count()).map(|i| args.input_spec(i).clone()).collect();
         let out_specs: Vec<Spec> = (0..args.output_count()).map(|j| args.output_spec(j).clone()).collect();
         let in_place: Vec<Option<usize>> = (0..out_specs.len()).map(|j| args.in_place(j)).collect();
-        let (own, seen) = self.product(&specs, &out_specs[0].shape)?;
+        // Here f16 is seen as f32, also where the main operation itself says what it makes.
+        let [own, seen] = <[Spec; 2]>::from(self.product(&specs, &out_specs[0].shape)?).map(|s| Spec { dtype: s.dtype.computed(), ..s });
         let outputs: Vec<Region> = (0..out_specs.len()).map(|j| args.take_output(j)).collect();
         let taken = |i: usize| (0..outputs.len()).find(|&j| in_place[j] == Some(i));
         let inputs: Vec<Region> = (0..specs.len()).map(|i| taken(i).map_or_else(|| args.input_region(i), |j| outputs[j])).collect();

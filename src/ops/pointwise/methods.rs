@@ -105,7 +105,11 @@ impl Tensor {
             return Err(crate::Error::dtype("cast", self.dtype().to_string(), format!("{dtype}; make the tensor in that type")));
         }
         if !self.device().stores(dtype) {
-            return Err(crate::Error::dtype("cast", format!("f32 on {}", self.device()), format!("{dtype}, which this device does not have")));
+            return Err(crate::Error::dtype(
+                "cast",
+                format!("f32 on {}", self.device()),
+                format!("{dtype}, which this device does not have"),
+            ));
         }
         let y = map1(&[self], |e| e[0].cast(dtype))?;
         match self.value.logits.get() {
