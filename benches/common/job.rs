@@ -245,14 +245,17 @@ fn built(network: &Network, device: &Device) -> Result<Sequential> {
 /// Forward, loss, backward, Adam, traced once. The result is the loss.
 fn step<'m>(network: &Network, model: &'m Sequential) -> Result<Function<'m>> {
     let variables = model.trainable_variables();
-    let mut adam = Adam::default();
-    adam.build(&variables)?;
+    let mut optimizer: Box<dyn Optimizer> = match network.mixed {
+        true => Box::new(LossScaleOptimizer::new(Adam::default())),
+        false => Box::new(Adam::default()),
+    };
+    optimizer.build(&variables)?;
     let step = Function::new("step", move |args: &[Tensor]| {
         let tape = GradientTape::new();
         let loss = model.call(&args[0], &Call::training())?.sparse_softmax_crossentropy(&args[1])?.mean_all()?;
-        let gradients = tape.gradient(&loss, &variables)?;
+        let gradients = tape.gradient(&optimizer.scale_loss(&loss)?, &variables)?;
         let pair = |(i, v): (usize, &Variable)| Ok((gradients.get(i)?.clone(), v.clone()));
-        adam.apply(&variables.iter().enumerate().map(pair).collect::<gradus::Result<Vec<_>>>()?, None)?;
+        optimizer.apply(&variables.iter().enumerate().map(pair).collect::<gradus::Result<Vec<_>>>()?, None)?;
         Ok(vec![loss])
     });
     Ok(step.remat(network.remat))

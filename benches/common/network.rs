@@ -32,17 +32,22 @@ pub struct Network {
     pub classes: usize,
     /// Whether a step computes values again instead of keeping them.
     pub remat: bool,
+    /// Whether its layers compute in f16.
+    pub mixed: bool,
     units: Vec<Unit>,
 }
 
 impl Network {
     /// `M`, the MNIST model of the examples (4,738,826 parameters); `C`, the course's model for CIFAR-100 (325,956); `S`, a small one; `mlp:W`,
     /// 784 → W → W → 10; `deep:D`, D convolutions of 16 channels that keep the size; `remat:D`, the same
-    /// with most of their outputs computed again for the gradient.
+    /// with most of their outputs computed again for the gradient. `mixed:` before any of them: under the policy `mixed_float16`.
     ///
     /// # Errors
     /// For any other name.
     pub fn named(name: &str) -> Result<Network> {
+        if let Some(single) = name.strip_prefix("mixed:") {
+            return Ok(Network { name: name.to_string(), mixed: true, ..Network::named(single)? });
+        }
         let conv = |filters| Unit::Conv { filters, padding: Padding::Valid };
         let dense = |units| Unit::Dense { units };
         let (kind, number) = name.split_once(':').unwrap_or((name, "1"));
@@ -57,18 +62,18 @@ impl Network {
                 units.push(dense(10));
                 ([16, 16, 3], units)
             }
-            _ => bail!("model {name}: there are M, C, S, mlp:WIDTH, deep:DEPTH and remat:DEPTH"),
+            _ => bail!("model {name}: there are M, C, S, mlp:WIDTH, deep:DEPTH and remat:DEPTH, and mixed: before each"),
         };
         let classes = match units.last() {
             Some(&Unit::Dense { units }) => units,
             _ => bail!("model {name} has no output"),
         };
-        Ok(Network { name: name.to_string(), input, classes, remat: kind == "remat", units })
+        Ok(Network { name: name.to_string(), input, classes, remat: kind == "remat", mixed: false, units })
     }
 
     /// Its layers, not built yet.
     pub fn layers(&self) -> Sequential {
-        let mut model = Sequential::new();
+        let mut model = Sequential::new().dtype_policy(if self.mixed { "mixed_float16" } else { "float32" });
         let mut flat = false;
         for (i, unit) in self.units.iter().enumerate() {
             if matches!(unit, Unit::Dense { .. }) && !flat {

@@ -6,6 +6,7 @@ mod model;
 mod naming;
 mod order;
 mod parts;
+mod policy;
 mod sequential;
 mod stack;
 mod subclass;

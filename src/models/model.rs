@@ -6,7 +6,7 @@ use super::symbol::{DRY_BATCH, IntoSymbols, Symbol, sample_spec, with_batch};
 use super::{Compiled, naming};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::layers::{Applied, Build, Call, DTypePolicy, DTypePolicyArg, Layer};
+use crate::layers::{Applied, Build, Call, DTypePolicyArg, Layer};
 use crate::record::dry_run;
 use crate::shape::{DType, Shape, Spec};
 use crate::suggest;
@@ -27,7 +27,7 @@ pub struct Model {
     pub(super) stack: Option<Vec<Arc<dyn Layer>>>,
     device: Option<Device>,
     seed: u64,
-    policy: Option<DTypePolicyArg>,
+    pub(super) policy: Option<DTypePolicyArg>,
     pub(super) built: Option<Built>,
     compiled: Option<Compiled>,
 }
@@ -99,14 +99,6 @@ impl Model {
         self
     }
 
-    /// What its layers compute in, by itself or by name, but for layers that have a policy of their own. Its outputs are f32 under every policy.
-    /// Default: `"float32"`. To be set before it is built; a wrong name is reported then.
-    #[must_use]
-    pub fn dtype_policy(mut self, policy: impl Into<DTypePolicyArg>) -> Model {
-        self.policy = Some(policy.into());
-        self
-    }
-
     /// Its name in the summary. Default: `sequential`, `functional`, or that of the type.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Model {
@@ -158,10 +150,7 @@ impl Model {
         }
         naming::name_layers(self.root.as_ref())?;
         let device = self.device.clone().map_or_else(Device::best, Ok)?;
-        if self.is_mixed()? && !device.stores(DType::F16) {
-            let what = format!("{}: mixed_float16: {device} has no 16-bit floats (`shader-f16`); leave the policy out", self.name());
-            return Err(Error::Device(what));
-        }
+        self.check_policies(&device)?;
         self.built = Some(dry_build(self.root.as_ref(), &device, self.seed, inputs)?);
         Ok(())
     }
@@ -186,22 +175,7 @@ impl Model {
     /// As [`Model::call`].
     #[track_caller]
     pub fn call_all(&self, xs: &[Tensor], cx: &Call) -> Result<Vec<Tensor>> {
-        let ys = self.root.call_all(&self.adapt(xs)?, cx)?;
-        ys.iter().map(|y| y.cast(y.dtype().computed())).collect()
-    }
-
-    /// Whether any of its layers computes in f16. Those without a policy of their own take the model's.
-    pub(super) fn is_mixed(&self) -> Result<bool> {
-        let own = self.policy.as_ref().map(|policy| policy.0.clone().map_err(|e| e.at(self.name()))).transpose()?;
-        let mut policies = Vec::new();
-        each_layer(self.root.as_ref(), &mut |layer| {
-            if let Some(policy) = own {
-                layer.base().inherit_dtype_policy(policy);
-            }
-            policies.push(layer.base().dtype_policy());
-        });
-        let policies = policies.into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(policies.contains(&DTypePolicy::MixedFloat16))
+        self.root.call_all(&self.adapt(xs)?, cx)?.iter().map(|y| y.cast(y.dtype().computed())).collect()
     }
 
     /// Calls the model as a layer of another model: see [`Layer::apply`].
@@ -419,12 +393,6 @@ fn dry_build(root: &dyn Layer, device: &Device, seed: u64, inputs: Vec<Spec>) ->
         let outputs = ys.iter().map(|y| sample_spec(root.base(), y).map(computed)).collect::<Result<Vec<_>>>()?;
         Ok(Built { device: device.clone(), inputs, outputs, applied: cx.take_log(), ends: [ids(xs), ids(&ys)] })
     })
-}
-
-/// The layer and all layers inside it.
-fn each_layer(layer: &dyn Layer, f: &mut dyn FnMut(&dyn Layer)) {
-    f(layer);
-    layer.sublayers().into_iter().for_each(|inner| each_layer(inner, f));
 }
 
 fn list(shapes: &[Shape]) -> String {
