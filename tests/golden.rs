@@ -16,6 +16,8 @@ mod layers;
 mod losses;
 #[path = "golden/metrics.rs"]
 mod metrics;
+#[path = "golden/mixed.rs"]
+mod mixed;
 #[path = "golden/model_trainings.rs"]
 mod model_trainings;
 #[path = "golden/models.rs"]

@@ -21,6 +21,7 @@ import keras_layers_rest
 import keras_layers_sequence
 import keras_models
 import keras_losses
+import keras_mixed
 import keras_ops
 import keras_optimizers
 import keras_parts
@@ -48,6 +49,7 @@ GROUPS = {
     "optimizers": [keras_training.optimizers, keras_optimizers.all_options],
     "training": [keras_training.trainings],
     "models": [keras_models.models],
+    "mixed": [keras_mixed.mixed],
 }
 
 
