@@ -6,8 +6,9 @@ mod computations;
 
 use computations::computations;
 use gradus::device::gpu::Shader;
+use gradus::optimizers::{LossScaleOptimizer, Optimizer, SGD};
 use gradus::testing::{shaders_of, without_fusion};
-use gradus::{DType, Device, GradientTape, Result, Tensor, f16};
+use gradus::{DType, Device, GradientTape, Result, Tensor, Variable, f16};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
@@ -162,7 +163,17 @@ fn indices(dtype: DType) -> Result<()> {
     let random = gradus::ops::random::SeedGenerator::new(&cpu, 1)?;
     run(random.uniform_as([3], dtype))?;
     run(random.normal_as([3], dtype))?;
-    run(random.bernoulli([3], 0.5))
+    run(random.bernoulli([3], 0.5))?;
+    // Asked of gradients, of one and of several.
+    for count in [1, 3] {
+        let variables = (0..count).map(|i| Variable::new(format!("v{i}"), &Tensor::zeros(&cpu, [4])?)).collect::<Result<Vec<_>>>()?;
+        let mut optimizer = LossScaleOptimizer::new(SGD::default());
+        optimizer.build(&variables)?;
+        let pairs = variables.iter().map(|v| Ok((Tensor::zeros(&cpu, [4])?, v.clone()))).collect::<Result<Vec<_>>>()?;
+        optimizer.apply(&pairs, None)?;
+        run(variables[0].value())?;
+    }
+    Ok(())
 }
 
 trait Run {

@@ -1,5 +1,6 @@
 //! Operations: one file per op, from formula to tests. Its shader, where it has one, is in `shaders/`, under the same stem.
 
+pub(crate) mod all_finite;
 pub mod argmax;
 mod arrange;
 pub mod avg_pool2d;

@@ -2,6 +2,7 @@
 
 use super::{Optimizer, delegate_optimizer};
 use crate::error::{Error, Result};
+use crate::ops::all_finite::all_finite;
 use crate::ops::pointwise::{map, map1};
 use crate::shape::DType;
 use crate::tensor::Tensor;
@@ -74,9 +75,7 @@ impl LossScaleOptimizer {
 impl Built {
     /// Takes note of a step and returns 1 if it is to be made: all gradients are finite, and `ok` does not say otherwise.
     fn note(&self, gradients: &[(Tensor, Variable)], ok: Option<&Tensor>, growth_steps: u32) -> Result<Tensor> {
-        let all_finite = |g: &Tensor| g.is_finite()?.reshape([g.shape().elements()])?.min(&[0], true);
-        let finite = gradients.iter().map(|(g, _)| all_finite(g)).collect::<Result<Vec<_>>>()?;
-        let finite = Tensor::concat(&finite.iter().collect::<Vec<_>>(), 0)?.min(&[0], false)?;
+        let finite = all_finite(&gradients.iter().map(|(g, _)| g).collect::<Vec<_>>())?;
         let (counter, scale) = (self.step_counter.value()?, self.dynamic_scale.value()?);
         let inputs: Vec<&Tensor> = [&finite, &counter, &scale].into_iter().chain(ok).collect();
         let outputs = map(&inputs, |e| {
