@@ -10,6 +10,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<u32>; // [indices, ROW]
 @group(0) @binding(15) var<uniform> p: Params;
 
+// Hook: what becomes of a word of the result.
+fn put(i: u32, v: u32) { y[i] = v; }
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.y * 65535u + group.x) * 64u + lane;
@@ -17,9 +20,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let row = indices[i / ROW];
+    var word = p.missing;
     if (row < p.rows) {
-        y[i] = data[row * ROW + i % ROW];
-    } else {
-        y[i] = p.missing;
+        word = data[row * ROW + i % ROW];
     }
+    put(i, word);
 }

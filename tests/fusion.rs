@@ -207,3 +207,27 @@ fn a_gradient_that_is_returned_is_the_same() -> Result<()> {
         Ok(vec![loss, x[1].sub(&gradient.mul_scalar(0.1)?)?, gradient])
     })
 }
+
+/// A batch from a set of bytes, or of floats, is scaled in the kernel that fetches it.
+#[test]
+fn a_gathered_batch_is_scaled_at_once() -> Result<()> {
+    for device in devices("gather and scale").into_iter().chain(gpu_with_hardware_kernels()) {
+        // Rows that are whole words, rows that are not, and a batch of which no four elements are whole.
+        for (row, count) in [(8usize, 6usize), (6, 4), (3, 5), (28, 3)] {
+            let bytes: Vec<u8> = (0..9 * row).map(|i| (i * 37 % 251) as u8).collect();
+            let numbers: Vec<u32> = (0..count).map(|i| (i * 5 % 9) as u32).collect();
+            let floats: Vec<f32> = bytes.iter().map(|b| f32::from(*b)).collect();
+            let rows = Tensor::new(&device, [count], &numbers)?;
+            let scaled = |args: &[Tensor]| Ok(vec![args[0].gather(&args[1])?.cast(DType::F32)?.mul_scalar(0.5)?.add_scalar(-3.0)?]);
+            let expected: Vec<f64> =
+                numbers.iter().flat_map(|&n| &floats[n as usize * row..][..row]).map(|v| f64::from(v * 0.5 - 3.0)).collect();
+            for data in [Tensor::new(&device, [9, row], &bytes)?, Tensor::new(&device, [9, row], &floats)?] {
+                let (fused, apart) = (outcome(&[&data, &rows], &scaled)?, without_fusion(|| outcome(&[&data, &rows], &scaled))?);
+                assert_eq!(fused.values[0], expected, "{row} of {} on {device}", data.dtype());
+                assert_eq!(apart.values[0], expected, "{row} of {} on {device}, apart", data.dtype());
+                assert!(!fusing() || (fused.steps.len() == 1 && apart.steps.len() > 1), "{:?}", fused.steps);
+            }
+        }
+    }
+    Ok(())
+}

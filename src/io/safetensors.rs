@@ -146,7 +146,7 @@ mod tests {
         says(&good[..good.len() - 1], 9, "\"b\": its data end at 12, the file's at 11; it was cut off");
         says(&[&good[..], &[0][..]].concat(), good.len() as u64, "1 bytes after the last tensor");
         says(b"\x89HDF\r\n\x1a\n\0\0\0\0", 0, "is this a safetensors file?");
-        says(&file(&TWO.replace("F32", "BF16"), &data), 9, "\"b\": dtype: expected one of f32");
+        says(&file(&TWO.replace("F32", "BF16"), &data), 9, "\"b\": dtype: expected one of f16, f32");
         says(&file(&TWO.replace("[2]", "[3]"), &data), 9, "f32[3] needs 12 bytes, its data_offsets are 4 and 12");
         says(&file(&TWO.replace("[2,2]", "[4294967296,4294967296,2]"), &data), 63, "needs more bytes than there can be");
         says(&file(&TWO.replace("[4,12]", "[12,4]"), &data), 9, "its data_offsets are 12 and 4");

@@ -3,10 +3,11 @@
 //! Loss scaling asks this of all gradients in every step, so it is one pass over several tensors, to a flag for each of [`PARTS`] parts.
 
 use super::pointwise::map1;
+use super::several::{MOST_INPUTS, reading};
 use super::strided::word;
 use crate::device::cpu::Real;
 use crate::error::{Error, Result};
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader};
+use crate::record::op::{CpuArgs, GradCx, Launch, Op, Shader};
 use crate::record::record_one;
 use crate::shape::{DType, Spec};
 use crate::tensor::Tensor;
@@ -25,8 +26,6 @@ pub(crate) fn all_finite(tensors: &[&Tensor]) -> Result<Tensor> {
     parts.try_fold(first, |all, more| map1(&[&all, &more], |e| e[0].min(&e[1])))?.min(&[0], false)
 }
 
-/// Tensors that one dispatch can bind besides its output.
-const MOST_INPUTS: usize = 7;
 /// Workgroups, and as many flags.
 const PARTS: usize = 256;
 
@@ -61,16 +60,10 @@ impl Op for AllFinite {
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
         let count = launch.input_count();
-        let mut shader = Shader::new(self.name(), include_str!("../../shaders/all_finite.wgsl")).set("INPUTS", count);
-        let mut body = "return x0[i];".to_string();
-        for i in 1..count {
-            shader = shader.binding(i + 1, &format!("x{i}"), "u32", false);
-            body = format!("if (input == {i}u) {{ return x{i}[i]; }} {body}");
-        }
-        let inputs = (1..count).map(Buffer::Input);
-        let buffers: Vec<Buffer> = [Buffer::Input(0), Buffer::Output(0)].into_iter().chain(inputs).collect();
+        let shader = Shader::new(self.name(), include_str!("../../shaders/all_finite.wgsl"));
+        let (shader, buffers) = reading(shader, &(0..count).collect::<Vec<_>>());
         let lengths: Vec<u32> = (0..8).map(|i| if i < count { word(launch.input_shape(i).elements()) } else { 0 }).collect();
-        launch.dispatch(shader.hook("element", &body), &buffers, &lengths, [PARTS as u32, 1, 1]);
+        launch.dispatch(shader, &buffers, &lengths, [PARTS as u32, 1, 1]);
         Ok(())
     }
 }

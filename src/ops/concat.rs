@@ -1,9 +1,10 @@
 //! Tensors one after the other along an axis. Gradient: each one's part.
 
+use super::several::{MOST_INPUTS, reading};
 use super::strided::{TASK, four_bytes, with_element, word};
 use crate::device::cpu::Element;
 use crate::error::{Error, Result};
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader};
+use crate::record::op::{CpuArgs, GradCx, Launch, Op, Shader};
 use crate::record::record_one;
 use crate::shape::{Shape, Spec, axis_index};
 use crate::tensor::Tensor;
@@ -78,18 +79,25 @@ impl Op for Concat {
         Ok(())
     }
 
-    /// One dispatch per input: any number of them fits the limit of storage buffers, and each writes a part of its own.
+    /// As many inputs at a time as a dispatch binds.
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         four_bytes("concat", launch.output(0).dtype)?;
-        let out_row = self.row(launch.output_shape(0));
+        let (out_row, shapes): (usize, Vec<&Shape>) =
+            (self.row(launch.output_shape(0)), (0..launch.input_count()).map(|i| launch.input_shape(i)).collect());
+        let inputs: Vec<usize> = (0..shapes.len()).filter(|&i| shapes[i].elements() > 0).collect();
         let mut offset = 0;
-        for i in 0..launch.input_count() {
-            let elements = launch.input_shape(i).elements();
-            let row = self.row(launch.input_shape(i));
-            let shader = Shader::new("concat", include_str!("../../shaders/concat.wgsl"));
-            let params = [word(elements), word(row), word(out_row), word(offset)];
-            launch.threads(shader, &[Buffer::Input(i), Buffer::Output(0)], &params, elements, 64);
-            offset += row;
+        for inputs in inputs.chunks(MOST_INPUTS) {
+            let (shader, buffers) = reading(Shader::new("concat", include_str!("../../shaders/concat.wgsl")), inputs);
+            let mut ends = [0; 8];
+            let mut width = 0;
+            for (&i, end) in inputs.iter().zip(&mut ends) {
+                width += self.row(shapes[i]);
+                *end = word(width);
+            }
+            let elements = inputs.iter().map(|&i| shapes[i].elements()).sum();
+            let params: Vec<u32> = [elements, width, out_row, offset].map(word).into_iter().chain(ends).collect();
+            launch.threads(shader, &buffers, &params, elements, 64);
+            offset += width;
         }
         Ok(())
     }

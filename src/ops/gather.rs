@@ -5,7 +5,7 @@
 use super::strided::{TASK, with_element, word};
 use crate::device::cpu::{Element, Real};
 use crate::error::{Error, Result};
-use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op, Shader, float_dtype};
+use crate::record::op::{Buffer, CpuArgs, Epilogue, GradCx, Launch, Op, Shader, float_dtype};
 use crate::record::record_one;
 use crate::shape::{DType, Shape, Spec};
 use crate::tensor::Tensor;
@@ -72,7 +72,8 @@ impl Op for Gather {
         let data = args.input_shape(0);
         let indices = args.input::<u32>(1);
         check_range(indices, data[0])?;
-        with_element!(args.input_spec(0).dtype, T => gather(row_of(data), args.input::<T>(0), indices, args.output::<T>(0)));
+        let then = args.epilogue();
+        with_element!(args.input_spec(0).dtype, T => gather(row_of(data), args.input::<T>(0), indices, args.output::<T>(0), then));
         Ok(())
     }
 
@@ -95,17 +96,23 @@ impl Op for Gather {
         launch.threads(shader, &buffers, &[word(words), word(rows), missing], words, 64);
         Ok(())
     }
+
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
 }
 
-fn gather<T: Element>(row: usize, data: &[T], indices: &[u32], y: &mut [T]) {
+fn gather<T: Element>(row: usize, data: &[T], indices: &[u32], y: &mut [T], then: Epilogue) {
     if row == 0 {
         return;
     }
     let rows_per_task = (TASK / row).max(1);
-    y.par_chunks_mut(rows_per_task * row).zip(indices.par_chunks(rows_per_task)).for_each(|(y, indices)| {
+    let tasks = y.par_chunks_mut(rows_per_task * row).zip(indices.par_chunks(rows_per_task)).enumerate();
+    tasks.for_each(|(task, (y, indices))| {
         for (y, &index) in y.chunks_exact_mut(row).zip(indices) {
             y.copy_from_slice(&data[index as usize * row..][..row]);
         }
+        then.apply(task * rows_per_task * row, y);
     });
 }
 

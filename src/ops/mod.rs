@@ -27,6 +27,7 @@ pub mod random;
 pub mod reduce;
 pub mod reshape;
 mod resize;
+mod several;
 pub mod slice;
 pub mod softmax;
 pub mod sparse_softmax_crossentropy;

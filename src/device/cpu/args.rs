@@ -73,7 +73,7 @@ pub struct CpuArgs<'a> {
     inputs: &'a [Region<'a>],
     outputs: &'a [Region<'a>],
     in_place: &'a [Option<usize>],
-    scratch: Option<Region<'a>>,
+    scratch: Option<*mut u8>,
     epilogue: Epilogue<'a>,
     taken: Cell<u64>,
     memory: PhantomData<&'a mut u8>,
@@ -115,7 +115,7 @@ impl<'a> CpuArgs<'a> {
     }
 
     /// With memory of the op's own, under the same promises as the outputs.
-    pub(crate) fn with_scratch(self, scratch: Option<Region<'a>>) -> CpuArgs<'a> {
+    pub(crate) fn with_scratch(self, scratch: Option<*mut u8>) -> CpuArgs<'a> {
         CpuArgs { scratch, ..self }
     }
 
@@ -128,7 +128,7 @@ impl<'a> CpuArgs<'a> {
         self.epilogue
     }
 
-    pub(crate) fn scratch(&self) -> Option<Region<'a>> {
+    pub(crate) fn scratch(&self) -> Option<*mut u8> {
         self.scratch
     }
 

@@ -44,7 +44,7 @@ pub(super) fn run(step: &Step, inputs: &[Region], outputs: &[Region], scratch: b
             _ => Region { ptr: region.ptr, spec },
         });
     }
-    let scratch = if scratch { Some(Region { ptr: copy(&output_specs[0])?, spec: &output_specs[0] }) } else { None };
+    let scratch = if scratch { Some(copy(&output_specs[0])?) } else { None };
     // SAFETY: copies overlap nothing and live until the end of this function; an output that takes an input over has that input's copy, as it
     // has its memory where both are f32; for all other regions the caller made these promises.
     let mut args = unsafe { CpuArgs::new(&widened, &made, &step.in_place) }.with_scratch(scratch);

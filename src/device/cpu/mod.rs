@@ -48,7 +48,7 @@ fn run_step(step: &Step, slots: &[Arc<Storage>]) -> Result<()> {
     if step.inputs.iter().chain(&step.outputs).any(|spec| spec.dtype == DType::F16) {
         return halves::run(step, &inputs, &outputs, !step.scratch_slots.is_empty());
     }
-    let scratch = step.scratch_slots.first().map(|&slot| region(&slots[slot], &step.outputs[0]));
+    let scratch = step.scratch_slots.first().map(|&slot| memory(&slots[slot]).as_ptr());
     // SAFETY: the planner gives every value of a step memory of its own size that overlaps nothing else alive, but for the pairs in
     // `in_place`; slots are aligned to 64 bytes and held by `slots` during the call; a program's outputs and overwritable inputs are
     // reachable by nobody else, and its other inputs are never written.
@@ -57,7 +57,11 @@ fn run_step(step: &Step, slots: &[Arc<Storage>]) -> Result<()> {
 }
 
 fn region<'a>(storage: &Storage, spec: &'a crate::shape::Spec) -> Region<'a> {
-    let Memory::Cpu(memory) = storage.memory() else { unreachable!("a CPU program runs over CPU memory") };
     assert!(spec.bytes() <= storage.bytes(), "the planner gave {spec} too little memory");
-    Region { ptr: memory.as_ptr(), spec }
+    Region { ptr: memory(storage).as_ptr(), spec }
+}
+
+fn memory(storage: &Storage) -> &CpuMemory {
+    let Memory::Cpu(memory) = storage.memory() else { unreachable!("a CPU program runs over CPU memory") };
+    memory
 }

@@ -9,7 +9,7 @@ use super::gpu::{self, MOST_BUFFERS, Tensors};
 use crate::device::cpu::{Epilogue, Region};
 use crate::error::Result;
 use crate::record::op::{Buffer, CpuArgs, GradCx, Launch, Op};
-use crate::shape::{Shape, Spec};
+use crate::shape::{DType, Shape, Spec};
 use crate::tensor::Tensor;
 use std::fmt;
 use std::sync::Arc;
@@ -104,15 +104,15 @@ impl Op for Fused {
         let taken = |i: usize| (0..outputs.len()).find(|&j| in_place[j] == Some(i));
         let inputs: Vec<Region> = (0..specs.len()).map(|i| taken(i).map_or_else(|| args.input_region(i), |j| outputs[j])).collect();
         let home = home(&seen, &out_specs, &in_place);
-        let memory = home.map(|j| outputs[j]).or(args.scratch()).expect("the planner gave memory for the product");
+        let memory = home.map(|j| outputs[j].ptr).or(args.scratch()).expect("the planner gave memory for the product");
         let handed = Handed { input: self.product, output: home };
-        let job = Job::new(&self.expression, &self.arrange(&inputs, Region { ptr: memory.ptr, spec: &seen }), &outputs, Some(handed));
+        let job = Job::new(&self.expression, &self.arrange(&inputs, Region { ptr: memory, spec: &seen }), &outputs, Some(handed));
         let done = AtomicUsize::new(0);
         let apply = |start: usize, part: &mut [u8]| {
             done.fetch_add(part.len(), Ordering::Relaxed);
             job.part(start, part);
         };
-        let product = [Region { ptr: memory.ptr, spec: &own }];
+        let product = [Region { ptr: memory, spec: &own }];
         // SAFETY: the regions are this operation's own, of which the caller promised the same; the product's is an output's or the scratch,
         // which nothing else reads or writes but the parts that the kernel hands over, when it no longer uses them. Outputs that took an
         // input over took one of the expression, which the main kernel does not read.
@@ -137,7 +137,9 @@ impl Op for Fused {
         let most = dispatches.iter().filter(|d| d.buffers.contains(&Buffer::Output(0))).map(|d| d.buffers.len()).max().unwrap_or(0);
         let mut tensors = Tensors { inputs: self.arrange(&given, (Buffer::Output(0), &seen)), outputs, in_place };
         // The kernel no longer binds its output, nor the expression the product.
-        let apart = most + tensors.buffers() > MOST_BUFFERS + 2;
+        let too_many = most + tensors.buffers() > MOST_BUFFERS + 2;
+        // Bytes are handed over four at a time.
+        let apart = too_many || (own[0].dtype == DType::U8 && !tensors.in_fours());
         if apart {
             tensors.inputs[self.product].0 = launch.scratch(own[0].shape.elements());
         }

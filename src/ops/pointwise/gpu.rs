@@ -66,7 +66,7 @@ impl<'a> Tensors<'a> {
     }
 
     /// Whether four neighbouring elements can be computed at once. A load costs the same for one as for four.
-    fn in_fours(&self) -> bool {
+    pub fn in_fours(&self) -> bool {
         let shape = &self.outputs[0].shape;
         shape.elements().is_multiple_of(4) && self.inputs.iter().all(|(_, spec)| four(&spec.shape, spec.dtype, shape).is_some())
     }
@@ -123,11 +123,13 @@ pub(super) fn attach(op: &Pointwise, tensors: &Tensors, product: usize, dispatch
     let (shader, element) = shader.without_binding("y", buffers.len() - 1);
     buffers.pop();
     let (outputs, types): (Vec<usize>, _) = ((0..tensors.outputs.len()).collect(), tensors.types(op)?);
-    // A kernel that moves words hands over the bits.
-    let kind = storage_type(tensors.inputs[product].1.dtype);
+    // A kernel that moves words hands over the bits, of bytes four at once.
+    let dtype = tensors.inputs[product].1.dtype;
+    let kind = storage_type(dtype);
     let (vectors, words) = (element.starts_with("vec4"), element.ends_with("u32>") || element == "u32");
-    let wide = vectors && tensors.in_fours();
+    let wide = (vectors || dtype == DType::U8) && tensors.in_fours();
     let value = match words && kind != "u32" {
+        false if dtype == DType::U8 => "(vec4<u32>(v) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu)".into(),
         true if wide => format!("bitcast<vec4<{kind}>>(v)"),
         true => format!("bitcast<{kind}>(v)"),
         false => "v".into(),
