@@ -3,6 +3,7 @@
 
 const SIZE: u32 = 64u;
 const START: u32 = 0u;
+const VALUES: u32 = 1u;  // that a thread reduces side by side
 
 // Part: what one thread computes.
 alias Cells = f32;
@@ -30,6 +31,13 @@ fn combine(v: Bits, w: Bits) -> Bits {
     return bitcast<Bits>(bitcast<Cells>(v) + bitcast<Cells>(w));
 }
 
+alias Values = array<Bits, VALUES>;
+
+// Hook: what is reduced.
+fn load(i: u32) -> Values {
+    return Values(x[i]);
+}
+
 // Hook: what becomes of the result.
 fn finish(v: Bits) -> Bits {
     return v;
@@ -50,9 +58,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let outer = thread / row;
     let within = thread % row;
     let base = outer * p.length * p.inner;
-    var sum = Bits(START);
-    for (var at = within; at < p.length * p.inner; at += row) {
-        sum = combine(sum, x[base + at]);
+    var sums: Values;
+    for (var k = 0u; k < VALUES; k++) {
+        sums[k] = Bits(START);
     }
-    put(thread, finish(sum));
+    for (var at = within; at < p.length * p.inner; at += row) {
+        var values = load(base + at);
+        for (var k = 0u; k < VALUES; k++) {
+            sums[k] = combine(sums[k], values[k]);
+        }
+    }
+    for (var k = 0u; k < VALUES; k++) {
+        put(k * p.threads + thread, finish(sums[k]));
+    }
 }

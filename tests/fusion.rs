@@ -231,3 +231,63 @@ fn a_gathered_batch_is_scaled_at_once() -> Result<()> {
     }
     Ok(())
 }
+
+/// The gradients of `loss` by `by`.
+fn gradients(loss: impl Fn(&[Tensor]) -> Result<Tensor>, x: &[Tensor]) -> Result<Vec<Tensor>> {
+    let tape = GradientTape::new();
+    x.iter().for_each(|x| tape.watch(x));
+    let loss = loss(x)?;
+    tape.gradient(&loss, x)?.into_vec().into_iter().flatten().map(Ok).collect()
+}
+
+#[test]
+fn what_only_a_sum_reads_is_not_stored() -> Result<()> {
+    // Axes first, last, in the middle and apart; rows and columns of few and many, odd and read in fours.
+    for (shape, axes) in [
+        (&[300, 5][..], &[0][..]),
+        (&[300, 8], &[0]),
+        (&[7, 130], &[0]),
+        (&[3, 4500], &[0]),
+        (&[5, 9000], &[1]),
+        (&[40, 10], &[1]),
+        (&[3, 70, 6], &[1]),
+        (&[2, 9, 11, 16], &[0, 1, 2]),
+        (&[3, 40, 12], &[0, 2]),
+    ] {
+        let what = format!("a variance of {shape:?} over {axes:?}");
+        both_ways(&what, &[shape], 2, |x| {
+            let mean = x[0].mean(axes, true)?;
+            Ok(vec![x[0].sub(&mean)?.square()?.mean(axes, false)?])
+        })?;
+        both_ways(&format!("three sums of {shape:?} over {axes:?}"), &[shape, shape, &shape[shape.len() - 1..]], 1, |x| {
+            let made = map(&[&x[0], &x[1], &x[2]], |e| vec![&e[0] * &e[1], &e[0] - &e[2], (&e[1] * &e[2]).tanh()])?;
+            made.iter().map(|y| y.sum(axes, true)).collect()
+        })?;
+    }
+    both_ways("the squares of a gradient", &[&[20, 5], &[20, 6]], 2, |x| {
+        let product = x[0].matmul_with(&x[1], true, false)?;
+        Ok(vec![product.square()?.sum_all()?, product])
+    })?;
+    both_ways("rows of another shape", &[&[6, 4, 8], &[8]], 1, |x| Ok(vec![x[0].mul(&x[1])?.reshape([24, 8])?.sum(&[1], false)?.tanh()?]))
+}
+
+#[test]
+fn a_normalization_reads_more_than_it_writes() -> Result<()> {
+    for (shape, axes, kernels) in [(&[4, 6, 6, 16][..], &[0, 1, 2][..], 8), (&[30, 24], &[1], 8)] {
+        let channels: Vec<usize> = (0..shape.len()).map(|axis| if axes.contains(&(axis as isize)) { 1 } else { shape[axis] }).collect();
+        both_ways(&format!("a normalization of {shape:?} over {axes:?}"), &[shape, &channels, &channels, shape], kernels, |x| {
+            let weight = x[3].clone();
+            gradients(
+                |x| {
+                    let mean = x[0].mean(axes, true)?;
+                    let variance = map1(&[&x[0], &mean], |e| (&e[0] - &e[1]).square())?.mean(axes, true)?;
+                    let factor = map1(&[&variance, &x[1]], |e| (&e[0] + 1e-3).rsqrt() * &e[1])?;
+                    let y = map1(&[&x[0], &mean, &factor, &x[2]], |e| ((&e[0] - &e[1]) * &e[2] + &e[3]).relu())?;
+                    y.mul(&weight)?.sum_all()
+                },
+                &x[..3],
+            )
+        })?;
+    }
+    Ok(())
+}

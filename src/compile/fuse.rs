@@ -3,9 +3,13 @@
 //! * Pointwise after pointwise: one expression.
 //! * Pointwise after an operation that takes an epilogue (a product, a convolution, a sum): the expression runs on the results before they leave
 //!   the kernel. So a bias, an activation, the mask of its gradient and an optimizer's update need no pass over memory of their own.
+//! * A sum after pointwise operations whose results nobody else reads: the sum evaluates the expression where it would load ([`sums`]). So the
+//!   squares of a variance and the products in the gradients of a normalization are never stored.
 //!
 //! Two operations may only become one if no third one has to run between them. Values that others read as well stay outputs. The numbers
 //! stay the same: the same operations run on each element in the same order. `GRADUS_FUSE=0` turns the pass off.
+
+mod sums;
 
 use super::{Graph, Node};
 use crate::ops::pointwise::{Fused, Piece, Pointwise};
@@ -95,6 +99,16 @@ pub(crate) fn run(graph: &mut Graph) {
     }
     for at in 0..work.items.len() {
         while work.join_a_producer(at) {}
+    }
+    let before = work.items.len();
+    for at in 0..before {
+        while work.join_a_sum(at) {}
+    }
+    if work.items.len() > before {
+        // What is left of the expressions may join now: the last first, so that nothing is stored between two of them.
+        for at in (0..work.items.len()).rev() {
+            while work.join_a_producer(at) {}
+        }
     }
     let mut items: Vec<Item> = work.items.into_iter().flatten().collect();
     items.sort_by_key(|item| item.place);

@@ -6,14 +6,18 @@
 
 mod cpu;
 mod gpu;
+mod of;
 
+pub(crate) use of::ReduceOf;
+
+use crate::device::cpu::Real;
 use crate::error::{Error, Result};
 use crate::ops::pointwise::{map_to, one};
 use crate::record::op::{CpuArgs, GradCx, Launch, Op};
 use crate::record::record_one;
 use crate::shape::{DType, Shape, Spec, axis_index};
 use crate::tensor::Tensor;
-use cpu::run;
+use cpu::{Source, run};
 
 /// What a reduction computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +29,8 @@ enum Kind {
 }
 
 /// The op. `axes` are sorted, and at least one.
-#[derive(Debug, Clone)]
-struct Reduce {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reduce {
     kind: Kind,
     axes: Vec<usize>,
     keepdims: bool,
@@ -158,6 +162,20 @@ impl Reduce {
         self.axes.iter().map(|&axis| shape[axis]).product()
     }
 
+    /// Whether it adds up, as [`ReduceOf`] does.
+    pub fn adds(&self) -> bool {
+        matches!(self.kind, Kind::Sum | Kind::Mean)
+    }
+
+    /// The sums or means of each list of `x`, which is seen in this shape.
+    fn add_up<T: Real, S: Source<T> + ?Sized>(&self, shape: &Shape, x: &S, ys: &mut [&mut [T]]) {
+        run(&self.passes(shape), x, ys.iter_mut().map(|y| &mut **y).collect(), T::zero(), |a, b| a + b);
+        if self.kind == Kind::Mean {
+            let count = T::of(self.count(shape) as f64);
+            ys.iter_mut().flat_map(|y| y.iter_mut()).for_each(|y| *y = *y / count);
+        }
+    }
+
     /// One pass for each run of reduced axes, the last run first.
     fn passes(&self, shape: &Shape) -> Vec<Pass> {
         let mut dims = shape.to_vec();
@@ -228,18 +246,15 @@ impl Op for Reduce {
     }
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
-        let passes = self.passes(args.input_shape(0));
-        let count = self.count(args.input_shape(0)) as f64;
+        let shape = args.input_shape(0);
+        let passes = self.passes(shape);
         macro_rules! floats {
             ($t:ty) => {{
                 let (x, y) = (args.input::<$t>(0), args.output::<$t>(0));
                 match self.kind {
-                    Kind::Sum | Kind::Mean => run(&passes, x, y, 0.0, |a, b| a + b),
-                    Kind::Max => run(&passes, x, y, <$t>::NEG_INFINITY, |a, b| if a >= b || a.is_nan() { a } else { b }),
-                    Kind::Min => run(&passes, x, y, <$t>::INFINITY, |a, b| if a <= b || a.is_nan() { a } else { b }),
-                }
-                if self.kind == Kind::Mean {
-                    y.iter_mut().for_each(|y| *y /= count as $t);
+                    Kind::Sum | Kind::Mean => self.add_up(shape, x, &mut [&mut *y]),
+                    Kind::Max => run(&passes, x, vec![&mut *y], <$t>::NEG_INFINITY, |a, b| if a >= b || a.is_nan() { a } else { b }),
+                    Kind::Min => run(&passes, x, vec![&mut *y], <$t>::INFINITY, |a, b| if a <= b || a.is_nan() { a } else { b }),
                 }
                 args.epilogue().apply_to_all(y);
             }};
@@ -247,10 +262,11 @@ impl Op for Reduce {
         macro_rules! whole_numbers {
             ($t:ty) => {{
                 let (x, y) = (args.input::<$t>(0), args.output::<$t>(0));
+                let to = vec![&mut *y];
                 match self.kind {
-                    Kind::Max => run(&passes, x, y, <$t>::MIN, <$t>::max),
-                    Kind::Min => run(&passes, x, y, <$t>::MAX, <$t>::min),
-                    Kind::Sum | Kind::Mean => run(&passes, x, y, 0, <$t>::wrapping_add),
+                    Kind::Max => run(&passes, x, to, <$t>::MIN, <$t>::max),
+                    Kind::Min => run(&passes, x, to, <$t>::MAX, <$t>::min),
+                    Kind::Sum | Kind::Mean => run(&passes, x, to, 0, <$t>::wrapping_add),
                 }
                 args.epilogue().apply_to_all(y);
             }};
@@ -267,8 +283,7 @@ impl Op for Reduce {
 
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
-        self.launch(launch);
-        Ok(())
+        self.launch(launch, launch.input(0), None)
     }
 
     fn takes_epilogue(&self) -> bool {

@@ -109,6 +109,15 @@ pub(super) struct Handed {
     pub output: Option<usize>,
 }
 
+/// Memory that is another one for each part. The first element of the tensor would lie where the address says.
+#[derive(Clone, Copy)]
+enum Moved {
+    /// Of the input that a kernel hands over, and of the output in its place.
+    Handed(Base),
+    /// Of all outputs, one so many bytes after the other.
+    Outputs(Base, usize),
+}
+
 pub(super) fn run(op: &Pointwise, args: &CpuArgs) {
     let outputs: Vec<Region> = (0..args.output_count()).map(|j| args.take_output(j)).collect();
     let taken = |i: usize| (0..outputs.len()).find(|&j| args.in_place(j) == Some(i));
@@ -134,7 +143,7 @@ struct Blocks<'j, 'a, T> {
     job: &'j Job<'a>,
     registers: &'j mut Registers<T>,
     range: Range<usize>,
-    handed: Option<Base>,
+    moved: Option<Moved>,
 }
 
 impl<T: Real> pulp::NullaryFnOnce for Blocks<'_, '_, T> {
@@ -145,8 +154,8 @@ impl<T: Real> pulp::NullaryFnOnce for Blocks<'_, '_, T> {
         for start in self.range.clone().step_by(BLOCK) {
             match self.range.end - start {
                 // Compiled for itself: loops of a known length are faster.
-                BLOCK.. => self.job.block(self.registers, start, BLOCK, self.handed),
-                n => self.job.block(self.registers, start, n, self.handed),
+                BLOCK.. => self.job.block(self.registers, start, BLOCK, self.moved),
+                n => self.job.block(self.registers, start, n, self.moved),
             }
         }
     }
@@ -167,21 +176,33 @@ impl<'a> Job<'a> {
         }
     }
 
+    pub fn output_count(&self) -> usize {
+        self.outputs.len()
+    }
+
     /// Evaluates the elements from `start` on whose handed input is `part`, which then holds the output in its place.
     pub fn part(&self, start: usize, part: &mut [u8]) {
         let handed = self.handed.expect("only such jobs are done in parts");
         let size = self.inputs[handed.input].1.size();
         let range = start..start + part.len() / size;
         assert!(range.end <= self.elements, "a kernel handed over more than there is");
-        self.run(range, Some(Base(part.as_mut_ptr().wrapping_sub(start * size))));
+        self.run(range, Some(Moved::Handed(Base(part.as_mut_ptr().wrapping_sub(start * size)))));
     }
 
-    fn run(&self, range: Range<usize>, handed: Option<Base>) {
+    /// Evaluates the elements of `range`: those of output `j` go to the `j`th of equal parts of `to`. All outputs are of this type.
+    pub fn fill<T: Real>(&self, range: Range<usize>, to: &mut [T]) {
+        assert!(range.end <= self.elements && to.len() == range.len() * self.outputs.len(), "a part of another size");
+        assert!(self.outputs.iter().all(|(_, kind)| *kind == T::DTYPE), "an expression of another type");
+        let (first, step) = (to.as_mut_ptr().wrapping_sub(range.start), range.len() * size_of::<T>());
+        self.run(range, Some(Moved::Outputs(Base(first.cast()), step)));
+    }
+
+    fn run(&self, range: Range<usize>, moved: Option<Moved>) {
         let float = self.types.iter().copied().find(|t| t.is_float()).unwrap_or(DType::F32);
-        with_real!(float, T => self.task::<T>(range, handed));
+        with_real!(float, T => self.task::<T>(range, moved));
     }
 
-    fn task<T: Real>(&self, range: Range<usize>, handed: Option<Base>) {
+    fn task<T: Real>(&self, range: Range<usize>, moved: Option<Moved>) {
         let work = |registers: &mut Registers<T>| {
             let count = self.op.schedule.count;
             if registers.floats.len() < count {
@@ -189,7 +210,7 @@ impl<'a> Job<'a> {
                 registers.words.resize(count, [0; BLOCK]);
             }
             self.constants(registers, BLOCK.min(range.len()));
-            T::with_widest(pulp::Arch::new(), Blocks { job: self, registers, range: range.clone(), handed });
+            T::with_widest(pulp::Arch::new(), Blocks { job: self, registers, range: range.clone(), moved });
         };
         if T::DTYPE == DType::F32 {
             SINGLE.with_borrow_mut(|r| work(same_type(r)));
@@ -211,13 +232,13 @@ impl<'a> Job<'a> {
     }
 
     #[inline(always)]
-    fn block<T: Real>(&self, registers: &mut Registers<T>, start: usize, n: usize, handed: Option<Base>) {
+    fn block<T: Real>(&self, registers: &mut Registers<T>, start: usize, n: usize, moved: Option<Moved>) {
         let at = &self.op.schedule.register;
         for (id, node) in self.op.nodes.iter().enumerate() {
             let to = at[id];
             let kind = self.types[id];
             match *node {
-                Node::Input(i) => self.load(registers, to, i, start, n, handed),
+                Node::Input(i) => self.load(registers, to, i, start, n, moved),
                 Node::Number(_) => {}
                 Node::Unary(f, a) if kind.is_float() => {
                     let (x, y) = two(&mut registers.floats, at[a], to, n);
@@ -278,14 +299,18 @@ impl<'a> Job<'a> {
             }
         }
         for (j, (&(base, kind), &node)) in self.outputs.iter().zip(&self.op.outputs).enumerate() {
-            let base = handed.filter(|_| self.handed.is_some_and(|h| h.output == Some(j))).unwrap_or(base);
+            let base = match moved {
+                Some(Moved::Handed(base)) if self.handed.is_some_and(|h| h.output == Some(j)) => base,
+                Some(Moved::Outputs(base, step)) => Base(base.0.wrapping_add(j * step)),
+                _ => base,
+            };
             // SAFETY: `start + n` is at most the number of elements, and no other task has this range (see `Base`).
             unsafe {
                 if kind.is_float() {
-                    let y = std::slice::from_raw_parts_mut(base.0.cast::<T>().add(start), n);
+                    let y = std::slice::from_raw_parts_mut(base.0.cast::<T>().wrapping_add(start), n);
                     y.copy_from_slice(&registers.floats[at[node]][..n]);
                 } else {
-                    let y = std::slice::from_raw_parts_mut(base.0.cast::<u32>().add(start), n);
+                    let y = std::slice::from_raw_parts_mut(base.0.cast::<u32>().wrapping_add(start), n);
                     y.copy_from_slice(&registers.words[at[node]][..n]);
                 }
             }
@@ -293,9 +318,12 @@ impl<'a> Job<'a> {
     }
 
     #[inline(always)]
-    fn load<T: Real>(&self, registers: &mut Registers<T>, to: usize, i: usize, start: usize, n: usize, handed: Option<Base>) {
+    fn load<T: Real>(&self, registers: &mut Registers<T>, to: usize, i: usize, start: usize, n: usize, moved: Option<Moved>) {
         let (own, kind, access) = &self.inputs[i];
-        let base = handed.filter(|_| self.handed.is_some_and(|h| h.input == i)).unwrap_or(*own);
+        let base = match moved {
+            Some(Moved::Handed(base)) if self.handed.is_some_and(|h| h.input == i) => base,
+            _ => *own,
+        };
         match kind {
             DType::F16 => unreachable!("an operation sees f16 as f32"),
             DType::F32 | DType::F64 => fill(&mut registers.floats[to], base.0.cast::<T>(), access, start, n),

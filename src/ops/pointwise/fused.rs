@@ -81,7 +81,7 @@ impl Op for Fused {
     }
 
     fn label(&self) -> String {
-        format!("{} + {}", self.main.name(), self.expression.name())
+        format!("{} + {}", self.main.label(), self.expression.name())
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
@@ -135,7 +135,7 @@ impl Op for Fused {
         let in_place = (0..launch.output_count()).map(|j| launch.in_place(j).map(|i| self.inside(i))).collect();
         let outputs = (0..launch.output_count()).map(|j| launch.output(j)).collect();
         let most = dispatches.iter().filter(|d| d.buffers.contains(&Buffer::Output(0))).map(|d| d.buffers.len()).max().unwrap_or(0);
-        let mut tensors = Tensors { inputs: self.arrange(&given, (Buffer::Output(0), &seen)), outputs, in_place };
+        let mut tensors = Tensors { prefix: "in", inputs: self.arrange(&given, (Buffer::Output(0), &seen)), outputs, in_place };
         // The kernel no longer binds its output, nor the expression the product.
         let too_many = most + tensors.buffers() > MOST_BUFFERS + 2;
         // Bytes are handed over four at a time.

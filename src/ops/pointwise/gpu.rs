@@ -4,7 +4,7 @@ use super::Pointwise;
 use super::wgsl::{Four, Text, four, storage_type};
 use crate::device::gpu::launch::Dispatch;
 use crate::error::{Error, Result};
-use crate::record::op::{Buffer, Launch, Shader};
+use crate::record::op::{Buffer, Launch, Op, Shader};
 use crate::shape::{DType, Spec};
 
 const SOURCE: &str = include_str!("../../../shaders/pointwise.wgsl");
@@ -17,6 +17,8 @@ pub(super) const MOST_BUFFERS: usize = 8;
 
 /// The tensors of an expression, and the buffers that they are in.
 pub(super) struct Tensors<'a> {
+    /// What names of inputs begin with in a shader's text: two expressions may stand in one.
+    pub prefix: &'static str,
     pub inputs: Vec<(Buffer, &'a Spec)>,
     /// Output `j` is in `Buffer::Output(j)`.
     pub outputs: Vec<&'a Spec>,
@@ -27,6 +29,7 @@ pub(super) struct Tensors<'a> {
 impl<'a> Tensors<'a> {
     fn of(launch: &Launch<'a>) -> Tensors<'a> {
         Tensors {
+            prefix: "in",
             inputs: (0..launch.input_count()).map(|i| (Buffer::Input(i), launch.input(i))).collect(),
             outputs: (0..launch.output_count()).map(|j| launch.output(j)).collect(),
             in_place: (0..launch.output_count()).map(|j| launch.in_place(j)).collect(),
@@ -41,7 +44,12 @@ impl<'a> Tensors<'a> {
 
     /// The name of output `j` in a shader's text.
     pub fn target(&self, j: usize) -> String {
-        self.in_place[j].map_or_else(|| format!("out{j}"), |i| format!("in{i}"))
+        self.in_place[j].map_or_else(|| format!("out{j}"), |i| self.source(i))
+    }
+
+    /// The name of input `i` in a shader's text.
+    pub fn source(&self, i: usize) -> String {
+        format!("{}{i}", self.prefix)
     }
 
     /// Declares the inputs, but for the one that a kernel hands over as a value, and those outputs that have a buffer of their own.
@@ -55,7 +63,7 @@ impl<'a> Tensors<'a> {
         for (i, (buffer, spec)) in self.inputs.iter().enumerate().filter(|(i, _)| Some(*i) != handed) {
             let output = self.taken_by(i, text.outputs);
             let vector = text.wide && matches!(four(&spec.shape, spec.dtype, shape), Some(Four::Vector { .. }));
-            shader = shader.binding(buffers.len(), &format!("in{i}"), &element(spec.dtype, vector), output.is_some());
+            shader = shader.binding(buffers.len(), &self.source(i), &element(spec.dtype, vector), output.is_some());
             buffers.push(output.map_or(*buffer, Buffer::Output));
         }
         for &j in text.outputs.iter().filter(|&&j| self.in_place[j].is_none()) {
@@ -136,8 +144,7 @@ pub(super) fn attach(op: &Pointwise, tensors: &Tensors, product: usize, dispatch
     };
     let text = Text { op, tensors, outputs: &outputs, types: &types, handed: Some((product, &value)), wide };
     let shader = tensors.bind(&text, shader, &mut buffers);
-    let (_, functions) = SOURCE.split_once("// The functions:").expect("the shader marks where its functions begin");
-    let shader = shader.declare(&format!("// Functions of expressions:{functions}"));
+    let shader = with_functions(shader);
     let shader = if vectors && !wide {
         let each = "put_one(4u * i, v.x); put_one(4u * i + 1u, v.y); put_one(4u * i + 2u, v.z); put_one(4u * i + 3u, v.w);";
         let each_kind = if words { "u32" } else { "f32" };
@@ -146,4 +153,59 @@ pub(super) fn attach(op: &Pointwise, tensors: &Tensors, product: usize, dispatch
         shader.hook("put", &text.body())
     };
     Ok(Dispatch { shader, buffers, params, groups })
+}
+
+/// The shader with what expressions call, once.
+fn with_functions(shader: Shader) -> Shader {
+    const MARK: &str = "// Functions of expressions:";
+    if shader.text().contains(MARK) {
+        return shader;
+    }
+    let (_, functions) = SOURCE.split_once("// The functions:").expect("the shader marks where its functions begin");
+    shader.declare(&format!("{MARK}{functions}"))
+}
+
+/// An expression for the place where another kernel loads its only input.
+pub(crate) struct Feed<'a> {
+    op: &'a Pointwise,
+    inputs: Vec<(Buffer, &'a Spec)>,
+    outputs: Vec<Spec>,
+    types: Vec<DType>,
+}
+
+impl<'a> Feed<'a> {
+    /// # Errors
+    /// Those of the expression's types.
+    pub fn new(op: &'a Pointwise, inputs: Vec<(Buffer, &'a Spec)>) -> Result<Feed<'a>> {
+        let specs: Vec<Spec> = inputs.iter().map(|(_, spec)| (*spec).clone()).collect();
+        let types = op.types(&specs.iter().map(|spec| spec.dtype).collect::<Vec<_>>())?;
+        Ok(Feed { op, inputs, outputs: op.infer(&specs)?, types })
+    }
+
+    fn tensors(&self) -> Tensors<'_> {
+        Tensors {
+            prefix: "of",
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.iter().collect(),
+            in_place: vec![None; self.outputs.len()],
+        }
+    }
+
+    /// Whether four neighbouring elements can be computed at once.
+    pub fn in_fours(&self) -> bool {
+        self.tensors().in_fours()
+    }
+
+    /// The shader with the expression as the body of `fn load(i: u32) -> Values`, an array of its outputs' bits, and the buffers that it then
+    /// binds: the inputs, in place of its own `x` and `y`. With `wide`, `i` counts vectors of four elements.
+    pub fn attach(&self, shader: Shader, wide: bool) -> (Shader, Vec<Buffer>) {
+        let tensors = self.tensors();
+        let text = Text { op: self.op, tensors: &tensors, outputs: &[], types: &self.types, handed: None, wide };
+        let (shader, _) = shader.without_binding("y", 1);
+        let (shader, _) = shader.without_binding("x", 0);
+        let mut buffers = Vec::new();
+        let shader = with_functions(tensors.bind(&text, shader, &mut buffers));
+        let values: Vec<String> = self.op.outputs.iter().map(|id| format!("bitcast<Bits>(v{id})")).collect();
+        (shader.hook("load", &format!("{}return Values({});", text.body(), values.join(", "))), buffers)
+    }
 }

@@ -9,6 +9,7 @@ mod expr;
 mod functions;
 mod fused;
 mod gpu;
+mod inlet;
 mod loops;
 mod methods;
 mod piece;
@@ -17,6 +18,8 @@ mod wgsl;
 pub use expr::Expr;
 pub use functions::{Binary, Compare, Unary};
 pub(crate) use fused::Fused;
+pub(crate) use gpu::Feed;
+pub(crate) use inlet::Inlet;
 pub(crate) use piece::Piece;
 
 use crate::error::{Error, Result};
@@ -326,6 +329,11 @@ impl Op for Pointwise {
 }
 
 impl Pointwise {
+    /// How many outputs there are.
+    pub(crate) fn output_count(&self) -> usize {
+        self.outputs.len()
+    }
+
     /// The expression again, as the start of its gradient: handles of the inputs, then the outputs as loads, then room for the outputs'
     /// gradients; and for each node the handle that stands for it. A node that is an output is loaded, not computed again.
     fn for_gradient(&self, inputs: usize) -> (Vec<Expr>, Vec<Expr>) {

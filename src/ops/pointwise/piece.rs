@@ -37,6 +37,19 @@ impl Piece {
         self.nodes.len()
     }
 
+    /// Whether it only hands `value` through.
+    pub fn is_identity(&self, value: usize) -> bool {
+        self.inputs == [value] && self.outputs.len() == 1 && self.outputs[0].0 == value
+    }
+
+    /// What makes those outputs that `keep` names.
+    pub fn only(&self, keep: impl Fn(usize) -> bool) -> Piece {
+        let (values, nodes): (Vec<usize>, Vec<usize>) = self.outputs.iter().copied().filter(|&(value, _)| keep(value)).unzip();
+        let (op, used) = Pointwise::new(&self.nodes, &nodes, None);
+        let inputs: Vec<usize> = used.into_iter().map(|i| self.inputs[i]).collect();
+        Piece::of(&op, &inputs, &values)
+    }
+
     /// Both as one expression, where `next` reads outputs of this one. Outputs are those of `next`, then those of this one that `keep` names.
     pub fn then(&self, next: &Piece, keep: impl Fn(usize) -> bool) -> Piece {
         let mut joined = Piece { nodes: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };

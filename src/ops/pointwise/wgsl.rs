@@ -98,19 +98,20 @@ impl Text<'_> {
     }
 
     fn load(&self, i: usize) -> String {
+        let name = self.tensors.source(i);
         let (input, output) = (&self.tensors.inputs[i].1, &self.tensors.outputs[0].shape);
         match self.handed {
             Some((handed, text)) if handed == i => text.into(),
             _ if !self.wide && input.dtype == DType::U8 => {
                 let at = index(&input.shape, output, "i");
-                format!("(in{i}[({at}) >> 2u] >> ((({at}) & 3u) * 8u)) & 0xffu")
+                format!("({name}[({at}) >> 2u] >> ((({at}) & 3u) * 8u)) & 0xffu")
             }
-            _ if !self.wide => format!("in{i}[{}]", index(&input.shape, output, "i")),
+            _ if !self.wide => format!("{name}[{}]", index(&input.shape, output, "i")),
             _ => match four(&input.shape, input.dtype, output).expect("a text is wide only where every input is") {
-                Four::Vector { period: None } => format!("in{i}[i]"),
-                Four::Vector { period: Some(period) } => format!("in{i}[i % {period}u]"),
-                Four::Bytes => format!("(vec4<u32>(in{i}[i]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu)"),
-                Four::One => format!("{}(in{i}[{}])", self.kind(input.dtype), index(&input.shape, output, "(4u * i)")),
+                Four::Vector { period: None } => format!("{name}[i]"),
+                Four::Vector { period: Some(period) } => format!("{name}[i % {period}u]"),
+                Four::Bytes => format!("(vec4<u32>({name}[i]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu)"),
+                Four::One => format!("{}({name}[{}])", self.kind(input.dtype), index(&input.shape, output, "(4u * i)")),
             },
         }
     }

@@ -3,7 +3,7 @@
 use super::Pass;
 use crate::device::cpu::Element;
 use crate::device::cpu::gemm::with_scratch;
-use rayon::prelude::*;
+use std::ops::Range;
 
 /// Elements, and rows, that make one partial result: each lane then adds 64 terms, which keeps rounding errors small.
 const SECTION: usize = 1 << 12;
@@ -14,21 +14,41 @@ const COLUMNS: usize = 2048;
 const LANES: usize = 64;
 /// Elements that are worth a task.
 const TASK: usize = 1 << 14;
+/// Elements that are asked for at once: what computes them keeps them in the first cache or the second.
+const PART: usize = 1 << 12;
 
-/// All passes, from `x` to `y`.
-pub(super) fn run<T: Element>(passes: &[Pass], x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
+/// What is reduced: one list of elements, or several of one length side by side.
+pub(super) trait Source<T>: Sync {
+    /// Calls `f` with the number of each list and its elements in this range.
+    fn with(&self, range: Range<usize>, f: impl FnMut(usize, &[T]));
+}
+
+impl<T: Sync> Source<T> for [T] {
+    fn with(&self, range: Range<usize>, mut f: impl FnMut(usize, &[T])) {
+        f(0, &self[range]);
+    }
+}
+
+/// All passes, from each list of `x` to one of `ys`.
+pub(super) fn run<T: Element, S: Source<T> + ?Sized>(
+    passes: &[Pass],
+    x: &S,
+    ys: Vec<&mut [T]>,
+    start: T,
+    combine: impl Fn(T, T) -> T + Copy + Sync,
+) {
     match passes {
-        [last] => last.run(x, y, start, combine),
-        [first, rest @ ..] => with_scratch(first.outer * first.inner, |middle: &mut [T]| {
-            first.run(x, middle, start, combine);
-            run(rest, middle, y, start, combine);
+        [last] => last.run(x, ys, start, combine),
+        [first, rest @ ..] => with_lists(ys.len(), first.outer * first.inner, |middle| {
+            first.run(x, again(middle), start, combine);
+            middle.iter().zip(ys).for_each(|(x, y)| run(rest, &**x, vec![y], start, combine));
         }),
         [] => unreachable!("a reduction has at least one axis"),
     }
 }
 
 impl Pass {
-    fn run<T: Element>(self, x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
+    fn run<T: Element, S: Source<T> + ?Sized>(self, x: &S, ys: Vec<&mut [T]>, start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
         let Pass { outer, length, inner } = self;
         if outer * inner == 0 {
             return;
@@ -37,32 +57,82 @@ impl Pass {
         let sections = length.div_ceil(rows).max(1);
         if sections == 1 {
             let group = (TASK / (length * inner).max(1)).max(1);
-            y.par_chunks_mut(group * inner).enumerate().for_each(|(task, y)| {
-                for (at, y) in y.chunks_exact_mut(inner).enumerate() {
-                    let o = task * group + at;
-                    columns(&x[o * length * inner..][..length * inner], y, start, combine);
-                }
-            });
+            tasks(ys, group * inner, 0, &|task, ys| blocks(x, task * group * length * inner, [length, inner], ys, start, combine));
             return;
         }
-        with_scratch(outer * sections * inner, |partial: &mut [T]| {
-            partial.par_chunks_mut(inner).enumerate().for_each(|(task, partial)| {
+        with_lists(ys.len(), outer * sections * inner, |partial| {
+            tasks(again(partial), inner, 0, &|task, ys| {
                 let (o, first) = (task / sections, task % sections * rows);
-                let rows = rows.min(length - first);
-                columns(&x[(o * length + first) * inner..][..rows * inner], partial, start, combine);
+                blocks(x, (o * length + first) * inner, [rows.min(length - first), inner], ys, start, combine);
             });
-            Pass { length: sections, ..self }.run(partial, y, start, combine);
+            let rest = Pass { length: sections, ..self };
+            partial.iter().zip(ys).for_each(|(x, y)| rest.run(&**x, vec![y], start, combine));
         });
     }
 }
 
-/// `y[i]` combines `x[i]`, `x[i + width]`, … for every one of the `width` columns.
-fn columns<T: Element>(x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy + Sync) {
+/// Lends memory for some lists of a length.
+fn with_lists<T: Element>(count: usize, length: usize, f: impl FnOnce(&mut [&mut [T]])) {
+    with_scratch(count * length, |mut memory: &mut [T]| {
+        let mut lists = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (list, rest) = memory.split_at_mut(length);
+            lists.push(list);
+            memory = rest;
+        }
+        f(&mut lists);
+    });
+}
+
+fn again<'a, T>(lists: &'a mut [&mut [T]]) -> Vec<&'a mut [T]> {
+    lists.iter_mut().map(|list| &mut **list).collect()
+}
+
+/// Calls `f` for every `length` elements of all lists, in parallel: with the task's number, counted from `first`, and its parts of the lists.
+fn tasks<T: Send>(lists: Vec<&mut [T]>, length: usize, first: usize, f: &(impl Fn(usize, Vec<&mut [T]>) + Sync)) {
+    let count = lists[0].len().div_ceil(length);
+    if count <= 1 {
+        return f(first, lists);
+    }
+    let half = count / 2;
+    let (before, after) = lists.into_iter().map(|list| list.split_at_mut(half * length)).unzip();
+    rayon::join(|| tasks(before, length, first, f), || tasks(after, length, first + half, f));
+}
+
+/// Reduces blocks of `rows` rows of `width` elements that lie one after the other, from element `first` on.
+fn blocks<T: Element, S: Source<T> + ?Sized>(
+    x: &S,
+    first: usize,
+    [rows, width]: [usize; 2],
+    mut ys: Vec<&mut [T]>,
+    start: T,
+    combine: impl Fn(T, T) -> T + Copy + Sync,
+) {
+    let (count, size) = (ys[0].len() / width, rows * width);
+    if width >= LANES {
+        for block in 0..count {
+            let ys = ys.iter_mut().map(|y| &mut y[block * width..][..width]).collect();
+            many_columns(x, first + block * size, rows, ys, start, combine);
+        }
+        return;
+    }
+    let together = (PART / size.max(1)).max(1);
+    for block in (0..count).step_by(together) {
+        let end = count.min(block + together);
+        x.with(first + block * size..first + end * size, |list, x| {
+            for (at, y) in ys[list][block * width..end * width].chunks_exact_mut(width).enumerate() {
+                columns(&x[at * size..][..size], y, start, combine);
+            }
+        });
+    }
+}
+
+/// `y[i]` combines `x[i]`, `x[i + width]`, … for every one of the `width` columns, of which there are few.
+fn columns<T: Element>(x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Copy) {
     match y {
         [y] if x.len() < 8 * LANES => *y = row::<T, 16>(x, start, combine),
         [y] => *y = row::<T, LANES>(x, start, combine),
-        _ if y.len() < LANES => few_columns(x, y, start, combine),
-        _ => many_columns(x, y, start, combine),
+        _ => few_columns(x, y, start, combine),
     }
 }
 
@@ -94,17 +164,27 @@ fn few_columns<T: Element>(x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T
 }
 
 /// Blocks of columns stay in the first cache while all rows pass.
-fn many_columns<T: Element>(x: &[T], y: &mut [T], start: T, combine: impl Fn(T, T) -> T + Sync) {
-    let width = y.len();
-    let one = |(block, y): (usize, &mut [T])| {
-        y.fill(start);
-        x.chunks_exact(width).for_each(|row| fold(y, &row[block * COLUMNS..][..y.len()], &combine));
-    };
-    if width > COLUMNS {
-        y.par_chunks_mut(COLUMNS).enumerate().for_each(one);
-    } else {
-        one((0, y));
-    }
+fn many_columns<T: Element, S: Source<T> + ?Sized>(
+    x: &S,
+    first: usize,
+    rows: usize,
+    ys: Vec<&mut [T]>,
+    start: T,
+    combine: impl Fn(T, T) -> T + Copy + Sync,
+) {
+    let width = ys[0].len();
+    tasks(ys, COLUMNS, 0, &|block, mut ys: Vec<&mut [T]>| {
+        let (first, own) = (first + block * COLUMNS, ys[0].len());
+        ys.iter_mut().for_each(|y| y.fill(start));
+        // Whole rows lie one after the other.
+        let together = if own == width { (PART / width).max(1) } else { 1 };
+        for row in (0..rows).step_by(together) {
+            let last = rows.min(row + together) - 1;
+            x.with(first + row * width..first + last * width + own, |list, x| {
+                x.chunks_exact(own).for_each(|row| fold(ys[list], row, combine));
+            });
+        }
+    });
 }
 
 fn fold<T: Copy>(into: &mut [T], row: &[T], combine: impl Fn(T, T) -> T) {

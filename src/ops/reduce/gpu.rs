@@ -1,9 +1,12 @@
 //! The GPU launch of reductions: passes cut into dispatches.
 
 use super::{Kind, Pass, Reduce};
+use crate::error::Result;
 use crate::ops::gemm::in_vectors;
+use crate::ops::pointwise::{Feed, Pointwise};
 use crate::record::op::{Buffer, Launch, Shader};
-use crate::shape::DType;
+use crate::shape::{DType, Spec};
+use std::fmt::Write;
 
 /// One dispatch: every thread reduces `length / splits` elements, `splits` apart.
 #[derive(Clone, Copy)]
@@ -34,26 +37,44 @@ fn steps(mut pass: Pass, software: bool) -> Vec<Step> {
 }
 
 impl Reduce {
-    /// Adds the dispatches.
-    pub(super) fn launch(&self, launch: &mut Launch) {
-        let (shape, dtype, software) = (launch.input_shape(0), launch.input(0).dtype.computed(), launch.adapter().software);
-        let passes = self.passes(shape);
+    /// Adds the dispatches: from input 0, or from what an expression makes of the inputs, which `x` describes. The first dispatch evaluates it
+    /// where it would load, each of its values beside the others; the later ones find the values' results one after the other.
+    pub(super) fn launch(&self, launch: &mut Launch, x: &Spec, expression: Option<&Pointwise>) -> Result<()> {
+        let (software, values, dtype) = (launch.adapter().software, launch.output_count(), x.dtype.computed());
+        let inputs = (0..launch.input_count()).map(|i| (Buffer::Input(i), launch.input(i))).collect();
+        let feed = expression.map(|expression| Feed::new(expression, inputs)).transpose()?;
+        let passes = self.passes(&x.shape);
         // Columns that lie side by side are reduced four at a time where threads are few anyway.
-        let wide = software && dtype == DType::F32 && passes.iter().all(|pass| pass.inner > 0 && pass.inner.is_multiple_of(4));
+        let wide = software
+            && dtype == DType::F32
+            && passes.iter().all(|pass| pass.inner > 0 && pass.inner.is_multiple_of(4))
+            && feed.as_ref().is_none_or(Feed::in_fours);
         let (shader, lanes) = if wide { (in_vectors(self.shader(dtype)), 4) } else { (self.shader(dtype), 1) };
         let passes = passes.into_iter().map(|pass| Pass { inner: pass.inner / lanes, ..pass });
         let steps: Vec<Step> = passes.flat_map(|pass| steps(pass, software)).collect();
         let size = if software { 8 } else { 64 };
         let mut from = Buffer::Input(0);
         for (number, &Step { pass, splits }) in steps.iter().enumerate() {
-            let last = number + 1 == steps.len();
-            let threads = pass.outer * splits * pass.inner;
-            let to = if last { Buffer::Output(0) } else { launch.scratch((threads * lanes).max(1)) };
-            let divisor = if last && self.kind == Kind::Mean { self.count(shape) } else { 1 };
+            let (first, last) = (number == 0, number + 1 == steps.len());
+            let results = pass.outer * splits * pass.inner;
+            let threads = if first { results } else { values * results };
+            let to = if last { Buffer::Output(0) } else { launch.scratch((values * results * lanes).max(1)) };
+            let divisor = if last && self.kind == Kind::Mean { self.count(&x.shape) } else { 1 };
             let params = [threads, pass.length, pass.inner, splits, divisor].map(|v| v as u32);
-            launch.threads(shader.clone().set("SIZE", size), &[from, to], &params, threads, size as u32);
+            let (mut shader, mut buffers) = (shader.clone().set("SIZE", size), vec![from, to]);
+            if let Some(feed) = feed.as_ref().filter(|_| first) {
+                (shader, buffers) = feed.attach(shader.set("VALUES", values), wide);
+                shader = shader.binding(buffers.len(), "y", "Bits", true);
+                buffers.push(to);
+            }
+            if last && values > 1 {
+                buffers.pop();
+                shader = to_each_output(shader, &mut buffers, values, if first { 1 } else { values });
+            }
+            launch.threads(shader, &buffers, &params, threads, size as u32);
             from = to;
         }
+        Ok(())
     }
 
     /// The shader works on words, or on vectors of them; its hooks say what the words are.
@@ -77,4 +98,17 @@ impl Reduce {
         };
         shader.set("START", start as usize).hook("combine", &combine).hook("finish", finish)
     }
+}
+
+/// Binds every output, in place of the one buffer in which `values` results of each thread, or of some threads, lie one after the other.
+fn to_each_output(shader: Shader, buffers: &mut Vec<Buffer>, values: usize, parts: usize) -> Shader {
+    let (mut shader, _) = shader.without_binding("y", buffers.len());
+    let mut put = format!("let n = p.threads / {parts}u; switch (i / n) {{");
+    for j in 0..values {
+        shader = shader.binding(buffers.len(), &format!("y{j}"), "Bits", true);
+        buffers.push(Buffer::Output(j));
+        let label = if j + 1 == values { "default".into() } else { format!("case {j}u") };
+        let _ = write!(put, " {label}: {{ y{j}[i - {j}u * n] = v; }}");
+    }
+    shader.hook("put", &(put + " }"))
 }
