@@ -53,6 +53,10 @@ fn networks_have_the_weights_and_operations_that_they_should() -> anyhow::Result
     let mut deep = Network::named("deep:3")?.layers().on_device(&Device::cpu());
     deep.build([16, 16, 3])?;
     assert_eq!(deep.count_params(), Network::named("deep:3")?.parameters());
+    let mut normalized = Network::named("bn:2")?.layers().on_device(&Device::cpu());
+    normalized.build([16, 16, 3])?;
+    // Two moving statistics of each of 16 channels are not trained.
+    assert_eq!(normalized.count_params() - 2 * 2 * 16, Network::named("bn:2")?.parameters());
     // Three products of each layer, but no gradient by the images: counted by hand.
     let by_hand = |forward: [f64; 4]| 2.0 * (3.0 * forward.iter().sum::<f64>() - forward[0]);
     let m = by_hand([26. * 26. * 32. * 9., 24. * 24. * 64. * 288., 36_864. * 128., 1_280.]);

@@ -4,7 +4,7 @@ use super::kernel::{Kernel, Layout, Pass, Window};
 use super::peaks::Peaks;
 use anyhow::{Context, Result, bail};
 use gradus::layers::ActivationFn::Relu;
-use gradus::layers::{Conv2D, Dense, Flatten, MaxPooling2D};
+use gradus::layers::{Activation, BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D};
 use gradus::models::Sequential;
 use gradus::ops::window::Padding;
 
@@ -15,6 +15,10 @@ enum Unit {
     Conv {
         filters: usize,
         padding: Padding,
+    },
+    /// 3×3 that keeps the size, without a bias; then batch normalization, relu.
+    Normalized {
+        filters: usize,
     },
     /// 2×2.
     Pool,
@@ -40,7 +44,8 @@ pub struct Network {
 impl Network {
     /// `M`, the MNIST model of the examples (4,738,826 parameters); `C`, the course's model for CIFAR-100 (325,956); `S`, a small one; `mlp:W`,
     /// 784 → W → W → 10; `deep:D`, D convolutions of 16 channels that keep the size; `remat:D`, the same
-    /// with most of their outputs computed again for the gradient. `mixed:` before any of them: under the policy `mixed_float16`.
+    /// with most of their outputs computed again for the gradient; `bn:D`, the same with batch normalization after each. `mixed:` before any
+    /// of them: under the policy `mixed_float16`.
     ///
     /// # Errors
     /// For any other name.
@@ -62,7 +67,12 @@ impl Network {
                 units.push(dense(10));
                 ([16, 16, 3], units)
             }
-            _ => bail!("model {name}: there are M, C, S, mlp:WIDTH, deep:DEPTH and remat:DEPTH, and mixed: before each"),
+            "bn" => {
+                let mut units = vec![Unit::Normalized { filters: 16 }; number];
+                units.push(dense(10));
+                ([16, 16, 3], units)
+            }
+            _ => bail!("model {name}: there are M, C, S, mlp:WIDTH, deep:DEPTH, remat:DEPTH and bn:DEPTH, and mixed: before each"),
         };
         let classes = match units.last() {
             Some(&Unit::Dense { units }) => units,
@@ -82,6 +92,10 @@ impl Network {
             }
             model = match *unit {
                 Unit::Conv { filters, padding } => model.add(Conv2D::new(filters, 3).padding(padding).activation(Relu)),
+                Unit::Normalized { filters } => {
+                    let conv = Conv2D::new(filters, 3).padding(Padding::Same).use_bias(false);
+                    model.add(conv).add(BatchNormalization::new()).add(Activation::new(Relu))
+                }
                 Unit::Pool => model.add(MaxPooling2D::new(2)),
                 Unit::Dense { units } if i + 1 < self.units.len() => model.add(Dense::new(units).activation(Relu)),
                 Unit::Dense { units } => model.add(Dense::new(units)),
@@ -100,7 +114,8 @@ impl Network {
         self.placed(batch).iter().map(|placed| placed.forward).collect()
     }
 
-    /// The kernels of a training step that no fusion removes: biases, activations and their gradients go along with these.
+    /// The kernels of a training step that no fusion removes: biases, activations and their gradients go along with these. Normalizations are not
+    /// counted, though they read their inputs more than once.
     pub fn training(&self, batch: usize) -> Vec<Kernel> {
         let placed = self.placed(batch);
         let mut kernels: Vec<Kernel> = placed.iter().map(|placed| placed.forward).collect();
@@ -119,18 +134,20 @@ impl Network {
     /// Every unit at its place, for a batch.
     fn placed(&self, batch: usize) -> Vec<Placed> {
         let [mut image, _, mut channels] = self.input;
-        let place = |unit: &Unit| match *unit {
-            Unit::Conv { filters: cout, padding } => {
-                let (cin, window) = (channels, Window { batch, image, size: 3, stride: 1, padding });
-                (image, channels) = (window.places(), cout);
-                let of = |pass| Kernel::Conv { pass, window, cin, cout };
-                Placed {
-                    forward: of(Pass::Forward),
-                    by_input: of(Pass::Dx),
-                    by_weights: Some(of(Pass::Dw)),
-                    parameters: (9 * cin + 1) * cout,
-                }
+        let conv = |image: &mut usize, channels: &mut usize, (cout, padding), others| {
+            let (cin, window) = (*channels, Window { batch, image: *image, size: 3, stride: 1, padding });
+            (*image, *channels) = (window.places(), cout);
+            let of = |pass| Kernel::Conv { pass, window, cin, cout };
+            Placed {
+                forward: of(Pass::Forward),
+                by_input: of(Pass::Dx),
+                by_weights: Some(of(Pass::Dw)),
+                parameters: 9 * cin * cout + others,
             }
+        };
+        let place = |unit: &Unit| match *unit {
+            Unit::Conv { filters: cout, padding } => conv(&mut image, &mut channels, (cout, padding), cout),
+            Unit::Normalized { filters: cout } => conv(&mut image, &mut channels, (cout, Padding::Same), 2 * cout),
             Unit::Pool => {
                 let window = Window { batch, image, size: 2, stride: 2, padding: Padding::Valid };
                 image = window.places();
