@@ -352,12 +352,16 @@ fn fill<E: Copy>(register: &mut [E; BLOCK], base: *const E, access: &Access, sta
             Access::Same => register[..n].copy_from_slice(std::slice::from_raw_parts(base.add(start), n)),
             Access::Scalar => register[..n].fill(*base),
             Access::Cycle(period) => {
-                let (mut done, mut from) = (0, start % period);
+                // Once around from the tensor, then in pieces that double: a short one would be copied many times.
+                let from = start % period;
+                let (end, begin) = ((period - from).min(n), from.min(n - (period - from).min(n)));
+                register[..end].copy_from_slice(std::slice::from_raw_parts(base.add(from), end));
+                register[end..end + begin].copy_from_slice(std::slice::from_raw_parts(base, begin));
+                let mut done = end + begin;
                 while done < n {
-                    let count = (period - from).min(n - done);
-                    register[done..done + count].copy_from_slice(std::slice::from_raw_parts(base.add(from), count));
+                    let count = done.min(n - done);
+                    register.copy_within(..count, done);
                     done += count;
-                    from = 0;
                 }
             }
             Access::Strided(axes) => {
