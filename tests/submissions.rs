@@ -15,6 +15,7 @@ fn programs_share_submissions_and_keep_their_order() -> Result<()> {
     chain(&add, &device, 20)?;
     short_programs_go_together(&add, &device)?;
     writes_do_not_overtake(&add, &device)?;
+    writes_submit_nothing(&add, &device)?;
     programs_now_and_then_go_at_once(&add, &device)?;
     threads_do_not_mix(&device)
 }
@@ -58,6 +59,24 @@ fn writes_do_not_overtake(add: &Function, device: &Device) -> Result<()> {
     for (i, sum) in &sums {
         assert_eq!(sum.to_vec::<f32>()?, [*i as f32 + 1.0; ELEMENTS], "run {i}");
     }
+    Ok(())
+}
+
+/// What is written while programs wait for their submission waits with them.
+fn writes_submit_nothing(add: &Function, device: &Device) -> Result<()> {
+    let mut x = filled(device, 0.0)?;
+    let mut written = Vec::new();
+    for run in 0..30u8 {
+        x = add.call(&[&x])?.remove(0);
+        let before = device.stats().submissions;
+        let bytes: Vec<u8> = (0..=run).map(|i| 7 * i + 1).collect();
+        written.push((Tensor::new(device, [bytes.len()], &bytes)?, bytes));
+        assert_eq!(device.stats().submissions, before, "run {run}");
+    }
+    for (tensor, bytes) in &written {
+        assert_eq!(tensor.to_vec::<u8>()?, *bytes);
+    }
+    assert_eq!(x.to_vec::<f32>()?, [30.0; ELEMENTS]);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ mod storage;
 #[cfg(not(target_arch = "wasm32"))]
 pub use pick::{Adapter, adapters};
 pub use profile::{KernelTime, Profile, profile};
-pub(crate) use storage::{Memory, Storage};
+pub(crate) use storage::{Memory, Pool, Storage};
 
 use crate::compile::Program;
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ pub(crate) struct Common {
     id: u64,
     programs: Mutex<HashMap<String, (u64, Arc<Program>)>>,
     pub counters: Counters,
-    pub pool: storage::Pool,
+    pub pool: Pool,
 }
 
 impl Common {
@@ -231,11 +231,17 @@ impl Device {
 
     /// Memory that holds these bytes.
     pub(crate) fn upload(&self, spec: &Spec, bytes: &[u8]) -> Result<Arc<Storage>> {
+        self.upload_into(None, spec, bytes)
+    }
+
+    /// Memory that holds these bytes: this one, if it is large enough and nobody else holds it.
+    pub(crate) fn upload_into(&self, old: Option<Arc<Storage>>, spec: &Spec, bytes: &[u8]) -> Result<Arc<Storage>> {
         assert_eq!(bytes.len(), spec.bytes(), "the caller checked the number of elements");
         if !self.stores(spec.dtype) {
             return Err(Error::dtype("Tensor::new", format!("f32 on {self}"), format!("{}, which this device does not have", spec.dtype)));
         }
-        let storage = self.allocate(bytes.len())?;
+        let free = old.and_then(|mut old| (old.bytes() >= bytes.len() && Arc::get_mut(&mut old).is_some()).then_some(old));
+        let storage = free.map_or_else(|| self.allocate(bytes.len()), Ok)?;
         match (self, storage.memory()) {
             (Device::Gpu(gpu), Memory::Gpu(buffer)) => gpu.write(buffer, bytes)?,
             (_, Memory::Cpu(memory)) => memory.write(bytes),

@@ -37,7 +37,7 @@ impl Memory {
 }
 
 /// Sizes are rounded up to this, so that nearly equal sizes share, and a GPU buffer holds whole words.
-const GRAIN: usize = 256;
+pub(super) const GRAIN: usize = 256;
 
 impl Storage {
     pub fn allocate(device: &Device, bytes: usize) -> Result<Arc<Storage>> {
@@ -98,7 +98,7 @@ struct Free {
 const OLD: u64 = 20_000;
 
 impl Pool {
-    fn take(&self, bytes: usize) -> Option<(u64, Memory)> {
+    pub fn take(&self, bytes: usize) -> Option<(u64, Memory)> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let mut free = lock(&self.free);
         if let Some(found) = free.get_mut(&bytes).and_then(Vec::pop) {
@@ -113,7 +113,7 @@ impl Pool {
         None
     }
 
-    fn give(&self, bytes: usize, id: u64, memory: Memory) {
+    pub fn give(&self, bytes: usize, id: u64, memory: Memory) {
         let since = self.clock.load(Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         lock(&self.free).entry(bytes).or_default().push(Free { id, memory, since });

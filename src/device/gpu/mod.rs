@@ -8,13 +8,14 @@ mod queue;
 mod readback;
 pub mod shader;
 pub(crate) mod tune;
+mod upload;
 
 pub use launch::{AdapterTraits, Buffer, Dispatch, Launch};
 pub(crate) use program::GpuProgram;
 pub use shader::Shader;
 pub use tune::Tuning;
 
-use super::Common;
+use super::{Common, Pool};
 use crate::compile::plan::Step;
 use crate::error::{Error, Result};
 use crate::shape::DType;
@@ -35,6 +36,8 @@ pub struct Gpu {
     pipelines: Pipelines,
     faults: Arc<Faults>,
     staging: Mutex<Vec<wgpu::Buffer>>,
+    /// Mapped buffers that bytes from the host can be written into.
+    uploads: Arc<Pool>,
     tuner: Option<Tuner>,
 }
 
@@ -120,6 +123,7 @@ impl Gpu {
             traits,
             faults,
             staging: Mutex::default(),
+            uploads: Arc::default(),
             tuner: Tuner::new(options.tuning)?,
         }))
     }
@@ -194,7 +198,9 @@ impl Gpu {
         if bytes as u64 > limit {
             return Err(too_large("the adapter allows no larger buffer"));
         }
-        let descriptor = wgpu::BufferDescriptor { label: None, size: bytes as u64, usage, mapped_at_creation: false };
+        // What the host is to write to can be had in the state in which it can.
+        let mapped_at_creation = usage.contains(wgpu::BufferUsages::MAP_WRITE);
+        let descriptor = wgpu::BufferDescriptor { label: None, size: bytes as u64, usage, mapped_at_creation };
         #[cfg(not(target_arch = "wasm32"))]
         {
             let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -207,10 +213,6 @@ impl Gpu {
         }
         #[cfg(target_arch = "wasm32")]
         Ok(self.device.create_buffer(&descriptor))
-    }
-
-    pub(crate) fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-        self.queue.write(buffer, bytes)
     }
 
     pub(crate) fn copy(&self, from: &wgpu::Buffer, to: &wgpu::Buffer) {

@@ -21,6 +21,9 @@ const IN_FLIGHT: usize = 3;
 /// Host writes that may wait for a submission; drivers keep a staging copy of each.
 const MOST_WRITES: usize = 64;
 
+/// Bytes of host writes that may lie beside what is recorded.
+const MOST_STAGED: u64 = 16 << 20;
+
 /// Dispatches of one submission: by then its own cost is small beside theirs.
 const MOST_DISPATCHES: usize = 512;
 
@@ -62,6 +65,8 @@ struct Open {
     dispatches: usize,
     expected: Duration,
     runs: Vec<Run>,
+    /// Bytes of host writes among the commands.
+    staged: u64,
 }
 
 /// One run of a program, and how long it was expected to take.
@@ -136,6 +141,38 @@ impl Queue {
         let open = state.open(&self.device);
         open.pass = None;
         record(&mut open.encoder);
+    }
+
+    /// Whether something is recorded and not submitted.
+    pub fn is_recording(&self) -> bool {
+        lock(&self.state).open.is_some()
+    }
+
+    /// Records that the first `length` bytes of an unmapped buffer are copied; the buffer is mapped again when that is done, and handed to `back`.
+    pub fn copy_in(
+        &self,
+        staging: wgpu::Buffer,
+        length: u64,
+        to: &wgpu::Buffer,
+        back: impl FnOnce(wgpu::Buffer) + Send + 'static,
+    ) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.writes += 1;
+        let writes = state.writes;
+        let open = state.open(&self.device);
+        open.pass = None;
+        open.encoder.copy_buffer_to_buffer(&staging, 0, to, 0, length);
+        let mapped = staging.clone();
+        open.encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Write, .., move |result| {
+            if result.is_ok() {
+                back(mapped);
+            }
+        });
+        open.staged += staging.size();
+        if writes >= MOST_WRITES || open.staged >= MOST_STAGED {
+            self.submit(state)?;
+        }
+        self.faults.check()
     }
 
     /// Writes from the host.
@@ -220,6 +257,7 @@ impl State {
             dispatches: 0,
             expected: Duration::ZERO,
             runs: Vec::new(),
+            staged: 0,
         })
     }
 
