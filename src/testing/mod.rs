@@ -24,3 +24,8 @@ pub use adapter::{gpu, gpu_with_hardware_kernels};
 pub fn without_fusion<R>(f: impl FnOnce() -> R) -> R {
     crate::compile::fuse::without(f)
 }
+
+/// Leaves the data that `f` trains on and evaluates on this thread on the host, as data are left that do not fit on the device: to compare with.
+pub fn with_data_on_the_host<R>(f: impl FnOnce() -> R) -> R {
+    crate::train::on_host(f)
+}

@@ -1,6 +1,6 @@
 //! What a teacher who looks over the shoulder would say: things that are allowed and are mostly mistakes.
 
-use super::data::{Data, Samples};
+use super::data::Data;
 use super::fit::Fit;
 use crate::layers::ActivationFn::{Linear, Sigmoid, Softmax};
 use crate::layers::{ActivationFn, Applied};
@@ -111,18 +111,13 @@ fn is_among(part: &Data, all: &Data) -> bool {
         return false;
     }
     let count = part_x.count().min(PROBES);
-    let probes: HashSet<&[u8]> = (0..count).map(|i| row(part_x, i * part_x.count() / count)).collect();
+    let probes: HashSet<&[u8]> = (0..count).map(|i| part_x.sample(i * part_x.count() / count)).collect();
     // A few kinds of samples that come again and again prove nothing.
     if probes.len() < 2 {
         return false;
     }
-    let found: HashSet<&[u8]> = (0..all_x.count()).map(|i| row(all_x, i)).filter(|r| probes.contains(r)).collect();
+    let found: HashSet<&[u8]> = (0..all_x.count()).map(|i| all_x.sample(i)).filter(|r| probes.contains(r)).collect();
     found.len() == probes.len()
-}
-
-fn row(samples: &Samples, i: usize) -> &[u8] {
-    let size = samples.sample_bytes();
-    &samples.bytes()[i * size..][..size]
 }
 
 static SAID: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -146,6 +141,7 @@ pub(super) fn say(advice: impl IntoIterator<Item = String>) {
 mod tests {
     use super::*;
     use crate::error::Result;
+    use crate::train::Samples;
 
     fn data(range: std::ops::Range<u8>) -> Result<Data> {
         let x: Vec<u8> = range.clone().flat_map(|i| [i, i / 2, 7]).collect();

@@ -119,12 +119,14 @@ impl Samples {
         self.sample_shape().elements() * self.spec.dtype.size()
     }
 
+    /// The bytes of one sample.
+    pub(super) fn sample(&self, row: usize) -> &[u8] {
+        &self.bytes[row * self.sample_bytes()..][..self.sample_bytes()]
+    }
+
     /// The bytes of these samples, one after the other.
     pub(super) fn gather(&self, rows: &[u32]) -> Vec<u8> {
-        let size = self.sample_bytes();
-        let mut bytes = Vec::with_capacity(rows.len() * size);
-        rows.iter().for_each(|&row| bytes.extend_from_slice(&self.bytes[row as usize * size..][..size]));
-        bytes
+        rows.iter().map(|&row| self.sample(row as usize)).collect::<Vec<_>>().concat()
     }
 
     /// The bytes of `count` samples from `start` on. If there are fewer, the last stands for what is missing, so that one program serves all

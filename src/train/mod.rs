@@ -15,6 +15,7 @@ mod on_batch;
 mod predict;
 mod prepare;
 mod progress;
+mod ring;
 mod run;
 mod step;
 mod text;
@@ -31,4 +32,5 @@ pub use history::History;
 pub use progress::Verbose;
 pub use step::Step;
 
+pub(crate) use feed::on_host;
 pub(crate) use totals::Totals;
