@@ -1,7 +1,7 @@
 //! `Tensor`: a handle to an immutable value that lives, or will live, on a device.
 
 use crate::device::cpu::Element;
-use crate::device::{Device, Storage};
+use crate::device::{Device, Reading, Storage};
 use crate::error::{Error, Result};
 use crate::record;
 use crate::record::recording::{self, SharedRecording};
@@ -197,10 +197,13 @@ impl Tensor {
         if self.dtype() != T::DTYPE {
             return Err(Error::dtype("read", self.dtype().to_string(), T::DTYPE));
         }
+        Ok(bytemuck::pod_collect_to_vec(&self.start_reading()?.bytes().await?))
+    }
+
+    /// Begins to read the elements without waiting for the device.
+    pub(crate) fn start_reading(&self) -> Result<Reading> {
         record::note_host_read(self);
-        let storage = self.storage()?;
-        let bytes = self.device().read(&storage, self.spec().bytes()).await?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        self.device().start_reading(&*self.storage()?, self.spec().bytes())
     }
 
     /// The only element, as f64; waits for the device.
@@ -238,9 +241,7 @@ impl Tensor {
     /// As [`Tensor::to_vec`] and [`Tensor::new`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn to_device(&self, device: &Device) -> Result<Tensor> {
-        record::note_host_read(self);
-        let storage = self.storage()?;
-        let bytes = pollster::block_on(self.device().read(&storage, self.spec().bytes()))?;
+        let bytes = pollster::block_on(self.start_reading()?.bytes())?;
         Ok(Tensor::stored(device, self.spec().clone(), device.upload(self.spec(), &bytes)?))
     }
 }

@@ -250,11 +250,11 @@ impl Device {
         Ok(storage)
     }
 
-    /// The first `bytes` bytes of the memory.
-    pub(crate) async fn read(&self, storage: &Storage, bytes: usize) -> Result<Vec<u8>> {
+    /// Begins to read the first `bytes` bytes of the memory as they are now, without waiting.
+    pub(crate) fn start_reading(&self, storage: &Storage, bytes: usize) -> Result<Reading> {
         match (self, storage.memory()) {
-            (Device::Gpu(gpu), Memory::Gpu(buffer)) => gpu.read(buffer, bytes).await,
-            (_, Memory::Cpu(memory)) => Ok(memory.read(bytes)),
+            (Device::Gpu(gpu), Memory::Gpu(buffer)) => Ok(Reading::OnItsWay(gpu.start_reading(buffer, bytes)?)),
+            (_, Memory::Cpu(memory)) => Ok(Reading::Here(memory.read(bytes))),
             _ => unreachable!("a device reads its own kind of memory"),
         }
     }
@@ -268,6 +268,30 @@ impl Device {
             _ => unreachable!("a device copies its own kind of memory"),
         }
         Ok(copy)
+    }
+}
+
+/// Bytes of a device that were asked for.
+pub(crate) enum Reading {
+    Here(Vec<u8>),
+    OnItsWay(gpu::Reading),
+}
+
+impl Reading {
+    /// Whether [`Reading::bytes`] would not wait.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Reading::Here(_) => true,
+            Reading::OnItsWay(reading) => reading.is_there(),
+        }
+    }
+
+    /// The bytes; waits for them if they are not there.
+    pub(crate) async fn bytes(self) -> Result<Vec<u8>> {
+        match self {
+            Reading::Here(bytes) => Ok(bytes),
+            Reading::OnItsWay(reading) => reading.bytes().await,
+        }
     }
 }
 

@@ -49,9 +49,7 @@ impl Model {
         let mut file = PartFile::create(path)?;
         file.write(&encode_header(&[(FORMAT, VERSION)], &specs))?;
         for (_, variable) in all {
-            let value = variable.value()?;
-            let storage = value.storage()?;
-            file.write(&pollster::block_on(value.device().read(&storage, value.spec().bytes()))?)?;
+            file.write(&pollster::block_on(variable.value()?.start_reading()?.bytes())?)?;
         }
         file.keep_as(path)
     }

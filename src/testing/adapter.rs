@@ -28,6 +28,12 @@ pub fn gpu(what: &str) -> Option<Device> {
     found.clone()
 }
 
+/// The adapter of [`gpu`], opened for one test alone: its counters tell what that test did.
+#[cfg(test)]
+pub(crate) fn own_gpu(what: &str) -> Option<Device> {
+    gpu(what).and_then(|_| open(false))
+}
+
 /// The adapter of [`gpu`], where it is a CPU that plays a GPU, opened so that it runs the kernels that are for graphics hardware.
 pub fn gpu_with_hardware_kernels() -> Option<Device> {
     static GPU: OnceLock<Option<Device>> = OnceLock::new();

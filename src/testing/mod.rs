@@ -17,6 +17,8 @@ pub use compare::{close, same_bits};
 pub use shaders::shaders_of;
 pub(crate) use shaders::{observe, observing};
 
+#[cfg(test)]
+pub(crate) use adapter::own_gpu;
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::{gpu, gpu_with_hardware_kernels};
 

@@ -28,7 +28,7 @@ impl From<u8> for Verbose {
     }
 }
 
-/// Seconds between two looks at the device's totals while they are shown: each look waits for the device.
+/// Seconds between two looks at the device's totals while they are shown.
 #[cfg(not(target_arch = "wasm32"))]
 const SHOWN_EVERY: f64 = 0.1;
 /// The same while they are not shown.
@@ -43,6 +43,9 @@ pub(super) struct Progress {
     steps: usize,
     lines: bool,
     start: Stopwatch,
+    /// Seconds between two looks.
+    #[cfg(not(target_arch = "wasm32"))]
+    wait: f64,
     #[cfg(not(target_arch = "wasm32"))]
     last_look: f64,
     #[cfg(not(target_arch = "wasm32"))]
@@ -67,10 +70,18 @@ impl Progress {
             lines,
             start: Stopwatch::start(),
             #[cfg(not(target_arch = "wasm32"))]
+            wait: if bar.is_some() { SHOWN_EVERY } else { CHECKED_EVERY },
+            #[cfg(not(target_arch = "wasm32"))]
             last_look: 0.0,
             #[cfg(not(target_arch = "wasm32"))]
             bar,
         }
+    }
+
+    /// Shows nothing and finds it time after every step.
+    #[cfg(test)]
+    pub fn always_due(steps: usize) -> Progress {
+        Progress { wait: 0.0, ..Progress::new(Verbose::Silent, steps) }
     }
 
     /// Whether it is time to read the totals, after so many steps.
@@ -80,8 +91,7 @@ impl Progress {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let now = self.start.elapsed().as_secs_f64();
-            let wait = if self.bar.is_some() { SHOWN_EVERY } else { CHECKED_EVERY };
-            let due = done < self.steps && now - self.last_look >= wait;
+            let due = done < self.steps && now - self.last_look >= self.wait;
             if due {
                 self.last_look = now;
             }

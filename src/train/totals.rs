@@ -1,6 +1,6 @@
 //! The sums of an epoch, on the device.
 
-use crate::device::Device;
+use crate::device::{Device, Reading};
 use crate::error::{Error, Result};
 use crate::models::Compiled;
 use crate::ops::pointwise::map1;
@@ -130,12 +130,22 @@ impl Totals {
         Ok(self.sums.get_or_init(|| made))
     }
 
-    /// Waits for the device.
+    /// Begins to read the sums as they are after the last step; `None` before the first.
+    pub fn start_reading(&self) -> Result<Option<Reading>> {
+        self.sums.get().map(|sums| sums.value()?.start_reading()).transpose()
+    }
+
+    /// The sums as they are after the last step; waits for the device.
     pub async fn read(&self, compiled: &Compiled) -> Result<Sums> {
-        let (Some(sums), Some(parts)) = (self.sums.get(), self.parts.get()) else {
+        self.received(self.start_reading()?, compiled).await
+    }
+
+    /// What was read, if need be after a wait for it.
+    pub async fn received(&self, reading: Option<Reading>, compiled: &Compiled) -> Result<Sums> {
+        let (Some(reading), Some(parts)) = (reading, self.parts.get()) else {
             return Ok(Sums { good_steps: 0, logs: Vec::new() });
         };
-        let sums: Vec<f64> = sums.value()?.read::<f32>().await?.into_iter().map(f64::from).collect();
+        let sums: Vec<f64> = bytemuck::pod_collect_to_vec::<u8, f32>(&reading.bytes().await?).into_iter().map(f64::from).collect();
         let (good, count, mut rest) = (sums[0], sums[1], &sums[2..]);
         let mut logs = Vec::with_capacity(parts.len());
         for part in parts {

@@ -12,6 +12,7 @@ mod upload;
 
 pub use launch::{AdapterTraits, Buffer, Dispatch, Launch};
 pub(crate) use program::GpuProgram;
+pub(crate) use readback::Reading;
 pub use shader::Shader;
 pub use tune::Tuning;
 
