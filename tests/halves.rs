@@ -271,7 +271,7 @@ fn a_mixed_step_takes_about_half_the_memory() -> Result<()> {
         let step = Function::new("gradients", |args: &[Tensor]| {
             let tape = GradientTape::new();
             let loss = model.call(&args[0], &Call::training())?.mean_all()?;
-            Ok(tape.gradient(&loss, &model.trainable_variables())?.into_vec().into_iter().flatten().collect())
+            Ok(tape.gradient(&loss, model.trainable_variables())?.into_vec().into_iter().flatten().collect())
         });
         step.call(&[&x])?;
         Ok(step.programs()[0].planned_bytes())
