@@ -1,105 +1,46 @@
 //! Evaluates an expression on the CPU, in blocks that stay in the first-level cache.
 //!
-//! Every node has a register of one block. Nodes are evaluated block by block, each in a loop that the compiler turns into vector
-//! instructions; registers are used again when their value is no longer needed.
+//! Nodes are evaluated block by block, each in a loop that the compiler turns into vector instructions. Inputs are read where they lie if
+//! that is possible; what else is computed has a register of one block, which is used again when its value is no longer needed.
 
 use super::Pointwise;
+use super::access::{Access, Base, fill};
 use super::expr::Node;
-use super::loops::{BLOCK, Registers, binary, cast, compare, three, two, unary};
+use super::loops::{
+    BLOCK, Registers, Values, binary, compare, compare_words, floats_to_words, round, select, unary, whole_numbers, words_to_floats,
+};
+use super::schedule::{Place, Reading, Schedule};
 use crate::device::cpu::{Real, Region};
 use crate::record::op::CpuArgs;
-use crate::shape::{DType, Shape};
+use crate::shape::DType;
 use crate::with_real;
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Elements that one task computes: fixed, so that the work never depends on the number of threads.
-const TASK: usize = 64 * BLOCK;
-
-/// The register of every node.
-#[derive(Clone)]
-pub(super) struct Schedule {
-    register: Vec<usize>,
-    count: usize,
-}
-
-impl Schedule {
-    pub fn new(nodes: &[Node], outputs: &[usize]) -> Schedule {
-        let mut last: Vec<usize> = (0..nodes.len()).collect();
-        for (id, node) in nodes.iter().enumerate() {
-            node.operands().for_each(|o| last[o] = id);
-        }
-        outputs.iter().for_each(|&o| last[o] = nodes.len());
-        let mut free: Vec<usize> = Vec::new();
-        let mut register = Vec::with_capacity(nodes.len());
-        let mut count = 0;
-        for (id, node) in nodes.iter().enumerate() {
-            // A node never writes to the register of an operand: the loops then have no aliases to fear. A number's register is its own.
-            let used_before = if matches!(node, Node::Number(_)) { None } else { free.pop() };
-            register.push(used_before.unwrap_or_else(|| {
-                count += 1;
-                count - 1
-            }));
-            let constant = |o: usize| matches!(nodes[o], Node::Number(_));
-            let mut ended: Vec<usize> = node.operands().filter(|&o| last[o] == id && !constant(o)).collect();
-            ended.sort_unstable();
-            ended.dedup();
-            free.extend(ended.into_iter().map(|o| register[o]));
-        }
-        Schedule { register, count }
-    }
-}
-
-/// How the elements of an input are found.
-enum Access {
-    /// Element `i` for output element `i`.
-    Same,
-    /// The only element.
-    Scalar,
-    /// The input is the last axes of the output, over and over: element `i % period`.
-    Cycle(usize),
-    /// `(length, step in the output, stride in the input)` of each axis.
-    Strided(Vec<(usize, usize, usize)>),
-}
-
-impl Access {
-    fn of(input: &Shape, output: &Shape) -> Access {
-        let n = input.elements();
-        if input.elements() == output.elements() {
-            return Access::Same;
-        }
-        if n == 1 {
-            return Access::Scalar;
-        }
-        let strides = input.broadcast_strides(output);
-        let dense = output.strides();
-        let first = (0..output.rank()).find(|&axis| strides[axis] != 0 && output[axis] > 1).unwrap_or(output.rank());
-        if (first..output.rank()).all(|axis| output[axis] == 1 || strides[axis] == dense[axis]) {
-            return Access::Cycle(n);
-        }
-        Access::Strided((0..output.rank()).map(|axis| (output[axis], dense[axis], strides[axis])).collect())
-    }
-}
-
-/// Where an input or output begins. Tasks write to parts that do not overlap.
-#[derive(Clone, Copy)]
-struct Base(*mut u8);
-
-// SAFETY: each task reads and writes its own range of elements of an output, and inputs are only read, except one that an output took over,
-// where a task reads its own range before it writes it.
-unsafe impl Sync for Base {}
-// SAFETY: as above.
-unsafe impl Send for Base {}
+const TASK: usize = 1 << 15;
 
 /// An expression and its tensors in memory.
-pub(super) struct Job<'a> {
-    op: &'a Pointwise,
+pub(super) struct Job {
     types: Vec<DType>,
     inputs: Vec<(Base, DType, Access)>,
     outputs: Vec<(Base, DType)>,
     elements: usize,
     handed: Option<Handed>,
+    schedule: Schedule,
+    /// Registers with one value for all elements.
+    constants: Vec<(usize, Constant)>,
+    /// No other's; 0 while the constants are made.
+    number: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Constant {
+    Float(f64),
+    Word(u32),
 }
 
 /// The input that another kernel hands over part by part, and the output that takes its place in memory.
@@ -133,51 +74,56 @@ pub(super) fn run(op: &Pointwise, args: &CpuArgs) {
 }
 
 thread_local! {
-    static SINGLE: RefCell<Registers<f32>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new() }) };
-    static DOUBLE: RefCell<Registers<f64>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new() }) };
+    static SINGLE: RefCell<Registers<f32>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new(), values: Vec::new(), job: 0 }) };
+    static DOUBLE: RefCell<Registers<f64>> = const { RefCell::new(Registers { floats: Vec::new(), words: Vec::new(), values: Vec::new(), job: 0 }) };
 }
 
-/// The blocks of a task: compiled once for each vector extension, and chosen by what the processor has. Only what is inlined into `call` is,
-/// which a closure is not.
-struct Blocks<'j, 'a, T> {
-    job: &'j Job<'a>,
-    registers: &'j mut Registers<T>,
-    range: Range<usize>,
-    moved: Option<Moved>,
-}
-
-impl<T: Real> pulp::NullaryFnOnce for Blocks<'_, '_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        for start in self.range.clone().step_by(BLOCK) {
-            match self.range.end - start {
-                // Compiled for itself: loops of a known length are faster.
-                BLOCK.. => self.job.block(self.registers, start, BLOCK, self.moved),
-                n => self.job.block(self.registers, start, n, self.moved),
-            }
-        }
-    }
-}
-
-impl<'a> Job<'a> {
+impl Job {
     /// Inputs that an output took over are given as that output's memory.
-    pub fn new(op: &'a Pointwise, inputs: &[Region], outputs: &[Region], handed: Option<Handed>) -> Job<'a> {
+    pub fn new(op: &Pointwise, inputs: &[Region], outputs: &[Region], handed: Option<Handed>) -> Job {
         let kinds: Vec<DType> = inputs.iter().map(|x| x.spec.dtype).collect();
         let shape = &outputs[0].spec.shape;
-        Job {
-            op,
+        let inputs: Vec<_> = inputs.iter().map(|x| (Base(x.ptr), x.spec.dtype, Access::of(&x.spec.shape, shape))).collect();
+        let reading: Vec<Reading> = inputs.iter().map(|(_, kind, access)| access.reading(*kind)).collect();
+        let mut job = Job {
             types: op.types(&kinds).expect("infer accepted these types").into_iter().map(DType::computed).collect(),
-            inputs: inputs.iter().map(|x| (Base(x.ptr), x.spec.dtype, Access::of(&x.spec.shape, shape))).collect(),
+            inputs,
             outputs: outputs.iter().map(|y| (Base(y.ptr), y.spec.dtype)).collect(),
             elements: shape.elements(),
             handed,
-        }
+            schedule: Schedule::uniform(&op.nodes, &reading),
+            constants: Vec::new(),
+            number: 0,
+        };
+        let uniform = job.uniform();
+        let holds = |node: usize| matches!(uniform[node], Some(Constant::Word(word)) if word != 0);
+        let kept = |j: usize, i: usize| job.inputs[i].0.0 == job.outputs[j].0.0;
+        let schedule = Schedule::new(&job.schedule, &op.outputs, &reading, holds, kept);
+        job.constants = schedule.constants.iter().filter_map(|&node| Some((schedule.register(node), uniform[node]?))).collect();
+        static JOBS: AtomicU64 = AtomicU64::new(1);
+        Job { schedule, number: JOBS.fetch_add(1, Ordering::Relaxed), ..job }
     }
 
-    pub fn output_count(&self) -> usize {
-        self.outputs.len()
+    /// Evaluates the nodes that are the same for all elements, which are what is scheduled.
+    fn uniform(&self) -> Vec<Option<Constant>> {
+        let mut values = vec![None; self.types.len()];
+        if !self.schedule.steps.is_empty() {
+            self.run(0..1, None);
+            with_real!(self.float(), T => self.collect::<T>(&mut values));
+        }
+        values
+    }
+
+    fn collect<T: Real>(&self, values: &mut [Option<Constant>]) {
+        with_registers(|registers: &mut Registers<T>| {
+            for &node in &self.schedule.steps {
+                let register = self.schedule.register(node);
+                values[node] = Some(match self.types[node].is_float() {
+                    true => Constant::Float(registers.floats[register][0].as_f64()),
+                    false => Constant::Word(registers.words[register][0]),
+                });
+            }
+        });
     }
 
     /// Evaluates the elements from `start` on whose handed input is `part`, which then holds the output in its place.
@@ -197,144 +143,186 @@ impl<'a> Job<'a> {
         self.run(range, Some(Moved::Outputs(Base(first.cast()), step)));
     }
 
+    pub fn output_count(&self) -> usize {
+        self.outputs.len()
+    }
+
+    fn float(&self) -> DType {
+        self.types.iter().copied().find(|t| t.is_float()).unwrap_or(DType::F32)
+    }
+
     fn run(&self, range: Range<usize>, moved: Option<Moved>) {
-        let float = self.types.iter().copied().find(|t| t.is_float()).unwrap_or(DType::F32);
-        with_real!(float, T => self.task::<T>(range, moved));
+        with_real!(self.float(), T => self.task::<T>(range, moved));
     }
 
     fn task<T: Real>(&self, range: Range<usize>, moved: Option<Moved>) {
-        let work = |registers: &mut Registers<T>| {
-            let count = self.op.schedule.count;
-            if registers.floats.len() < count {
-                registers.floats.resize(count, [T::zero(); BLOCK]);
-                registers.words.resize(count, [0; BLOCK]);
+        with_registers(|registers: &mut Registers<T>| {
+            // A kernel may hand over many small parts.
+            if registers.job != self.number || self.number == 0 {
+                self.prepare(registers);
             }
-            self.constants(registers, BLOCK.min(range.len()));
-            T::with_widest(pulp::Arch::new(), Blocks { job: self, registers, range: range.clone(), moved });
-        };
-        if T::DTYPE == DType::F32 {
-            SINGLE.with_borrow_mut(|r| work(same_type(r)));
-        } else {
-            DOUBLE.with_borrow_mut(|r| work(same_type(r)));
-        }
+            if let Some((node, input)) = self.handed.and_then(|h| Some((self.schedule.read_in_place(h.input)?, h.input))) {
+                registers.values[node].base = self.base(input, moved);
+            }
+            T::with_widest(pulp::Arch::new(), Blocks::<T> { job: self, values: &registers.values, range, moved, float: PhantomData });
+        });
     }
 
-    /// Numbers have registers of their own, which every block finds filled.
-    fn constants<T: Real>(&self, registers: &mut Registers<T>, n: usize) {
-        for (id, node) in self.op.nodes.iter().enumerate() {
-            let (Node::Number(number), kind, to) = (*node, self.types[id], self.op.schedule.register[id]) else { continue };
-            match kind {
-                kind if kind.is_float() => registers.floats[to][..n].fill(T::of(number)),
-                DType::I32 => registers.words[to][..n].fill(number as i32 as u32),
-                _ => registers.words[to][..n].fill(number as u32),
+    /// Fills the constants' registers, and notes where the values of every node are.
+    fn prepare<T: Real>(&self, registers: &mut Registers<T>) {
+        let Registers { floats, words, values, job } = registers;
+        let count = self.schedule.registers.max(floats.len());
+        floats.resize(count, [T::zero(); BLOCK]);
+        words.resize(count, [0; BLOCK]);
+        for &(register, constant) in &self.constants {
+            match constant {
+                Constant::Float(value) => floats[register].fill(T::of(value)),
+                Constant::Word(value) => words[register].fill(value),
             }
         }
+        let (floats, words) = (floats.as_mut_ptr(), words.as_mut_ptr());
+        values.clear();
+        values.extend(self.schedule.place.iter().zip(&self.types).map(|(place, kind)| match *place {
+            Some(Place::Input(i)) => Values { base: self.inputs[i].0.0, step: self.inputs[i].1.size() },
+            Some(Place::Register(register)) if kind.is_float() => Values { base: floats.wrapping_add(register).cast(), step: 0 },
+            Some(Place::Register(register)) => Values { base: words.wrapping_add(register).cast(), step: 0 },
+            None => Values { base: std::ptr::null_mut(), step: 0 },
+        }));
+        *job = self.number;
     }
 
     #[inline(always)]
-    fn block<T: Real>(&self, registers: &mut Registers<T>, start: usize, n: usize, moved: Option<Moved>) {
-        let at = &self.op.schedule.register;
-        for (id, node) in self.op.nodes.iter().enumerate() {
-            let to = at[id];
-            let kind = self.types[id];
-            match *node {
-                Node::Input(i) => self.load(registers, to, i, start, n, moved),
-                Node::Number(_) => {}
-                Node::Unary(f, a) if kind.is_float() => {
-                    let (x, y) = two(&mut registers.floats, at[a], to, n);
-                    unary(f, x, y);
-                }
-                Node::Unary(_, a) => {
-                    let (x, y) = two(&mut registers.words, at[a], to, n);
-                    x.iter().zip(y).for_each(|(x, y)| *y = x.wrapping_neg());
-                }
-                Node::Binary(f, a, b) if kind.is_float() => {
-                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to, n);
-                    binary(f, x1, x2, y);
-                }
-                Node::Binary(f, a, b) => {
-                    let (x1, x2, y) = three(&mut registers.words, at[a], at[b], to, n);
-                    let signed = kind == DType::I32;
-                    for ((a, b), y) in x1.iter().zip(x2).zip(y) {
-                        *y = if signed { f.of_i32(*a as i32, *b as i32) as u32 } else { f.of_u32(*a, *b) };
-                    }
-                }
-                Node::Compare(f, a, b) => {
-                    let (ra, rb) = (at[a], at[b]);
-                    let y = &mut registers.words[to][..n];
-                    if self.types[a].is_float() {
-                        compare(f, &registers.floats[ra][..n], &registers.floats[rb][..n], y);
-                    } else {
-                        let signed = self.types[a] == DType::I32;
-                        for i in 0..n {
-                            let (a, b) = (registers.words[ra][i], registers.words[rb][i]);
-                            registers.words[to][i] = u32::from(if signed { f.of(a as i32, b as i32) } else { f.of(a, b) });
-                        }
-                    }
-                }
-                Node::Select(c, a, b) if kind.is_float() => {
-                    let condition = &registers.words[at[c]];
-                    let (x1, x2, y) = three(&mut registers.floats, at[a], at[b], to, n);
-                    for (((c, a), b), y) in condition.iter().zip(x1).zip(x2).zip(y) {
-                        // A branch for each element would keep the loop from becoming vectors.
-                        *y = std::hint::select_unpredictable(*c != 0, *a, *b);
-                    }
-                }
-                Node::Select(c, a, b) => {
-                    for i in 0..n {
-                        let yes = registers.words[at[c]][i] != 0;
-                        registers.words[to][i] = registers.words[if yes { at[a] } else { at[b] }][i];
-                    }
-                }
-                Node::Cast(dtype, a) => {
-                    cast(registers, self.types[a], at[a], kind, to, n);
-                    if dtype == DType::F16 && kind == DType::F32 {
-                        registers.floats[to][..n].iter_mut().for_each(|y| *y = T::of(half::f16::from_f64(y.as_f64()).to_f64()));
-                    }
-                }
-                Node::IsFinite(a) => {
-                    let x = &registers.floats[at[a]][..n];
-                    x.iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = u32::from(x.is_finite()));
-                }
+    fn base(&self, input: usize, moved: Option<Moved>) -> *mut u8 {
+        match moved {
+            Some(Moved::Handed(base)) if self.handed.is_some_and(|h| h.input == input) => base.0,
+            _ => self.inputs[input].0.0,
+        }
+    }
+
+    /// Where the first element of an output lies, or would lie.
+    #[inline(always)]
+    fn target(&self, output: usize, moved: Option<Moved>) -> *mut u8 {
+        match moved {
+            Some(Moved::Handed(base)) if self.handed.is_some_and(|h| h.output == Some(output)) => base.0,
+            Some(Moved::Outputs(base, step)) => base.0.wrapping_add(output * step),
+            _ => self.outputs[output].0.0,
+        }
+    }
+}
+
+/// The blocks of a task: compiled once for each vector extension, and chosen by what the processor has. Only what is inlined into `call` is,
+/// which a closure is not.
+struct Blocks<'j, T> {
+    job: &'j Job,
+    /// Those of every node.
+    values: &'j [Values],
+    range: Range<usize>,
+    moved: Option<Moved>,
+    float: PhantomData<T>,
+}
+
+impl<T: Real> pulp::NullaryFnOnce for Blocks<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for start in self.range.clone().step_by(BLOCK) {
+            match self.range.end - start {
+                // Compiled for itself: loops of a known length are faster.
+                BLOCK.. => self.block(start, BLOCK),
+                n => self.block(start, n),
             }
         }
-        for (j, (&(base, kind), &node)) in self.outputs.iter().zip(&self.op.outputs).enumerate() {
-            let base = match moved {
-                Some(Moved::Handed(base)) if self.handed.is_some_and(|h| h.output == Some(j)) => base,
-                Some(Moved::Outputs(base, step)) => Base(base.0.wrapping_add(j * step)),
-                _ => base,
-            };
-            // SAFETY: `start + n` is at most the number of elements, and no other task has this range (see `Base`).
+    }
+}
+
+impl<T: Real> Blocks<'_, T> {
+    #[inline(always)]
+    fn block(&self, start: usize, n: usize) {
+        let Job { schedule, outputs, .. } = self.job;
+        for &node in &schedule.steps {
+            self.step(node, start, n);
+        }
+        for (j, (&(_, kind), &node)) in outputs.iter().zip(&schedule.outputs).enumerate() {
+            let to = self.job.target(j, self.moved);
+            // SAFETY: the range is within the elements, and no other task has it (see `Base`). If the output is the memory of an input that
+            // is not in a register, that is its value.
             unsafe {
                 if kind.is_float() {
-                    let y = std::slice::from_raw_parts_mut(base.0.cast::<T>().wrapping_add(start), n);
-                    y.copy_from_slice(&registers.floats[at[node]][..n]);
+                    store(self.read::<T>(node, start, n), to.cast::<T>().wrapping_add(start));
                 } else {
-                    let y = std::slice::from_raw_parts_mut(base.0.cast::<u32>().wrapping_add(start), n);
-                    y.copy_from_slice(&registers.words[at[node]][..n]);
+                    store(self.read::<u32>(node, start, n), to.cast::<u32>().wrapping_add(start));
                 }
             }
         }
     }
 
+    /// # Safety
+    /// `E` is the type of the node, which has been evaluated, and nobody writes to its values while these are in use.
     #[inline(always)]
-    fn load<T: Real>(&self, registers: &mut Registers<T>, to: usize, i: usize, start: usize, n: usize, moved: Option<Moved>) {
-        let (own, kind, access) = &self.inputs[i];
-        let base = match moved {
-            Some(Moved::Handed(base)) if self.handed.is_some_and(|h| h.input == i) => base,
-            _ => *own,
-        };
-        match kind {
-            DType::F16 => unreachable!("an operation sees f16 as f32"),
-            DType::F32 | DType::F64 => fill(&mut registers.floats[to], base.0.cast::<T>(), access, start, n),
-            DType::U32 | DType::I32 => fill(&mut registers.words[to], base.0.cast::<u32>(), access, start, n),
-            DType::U8 => {
+    unsafe fn read<E>(&self, node: usize, start: usize, n: usize) -> &[E] {
+        let Values { base, step } = self.values[node];
+        // SAFETY: registers have a block of elements; inputs that are read where they lie have those of the output.
+        unsafe { std::slice::from_raw_parts(base.wrapping_add(step * start).cast(), n) }
+    }
+
+    /// # Safety
+    /// `E` is the type of the node, which has a register that nobody reads or writes meanwhile.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "the registers are lent to one task; a schedule never gives a node the register of an operand")]
+    unsafe fn write<E>(&self, node: usize, n: usize) -> &mut [E] {
+        // SAFETY: registers have a block of elements.
+        unsafe { std::slice::from_raw_parts_mut(self.values[node].base.cast(), n) }
+    }
+
+    #[inline(always)]
+    fn step(&self, node: usize, start: usize, n: usize) {
+        let types = &self.job.types;
+        let kind = types[node];
+        // SAFETY: a node is evaluated after its operands, and its register is never that of one; each is asked for in its own type.
+        let (x, w) = (|id| unsafe { self.read::<T>(id, start, n) }, |id| unsafe { self.read::<u32>(id, start, n) });
+        // SAFETY: as above.
+        let (y, v) = (|| unsafe { self.write::<T>(node, n) }, || unsafe { self.write::<u32>(node, n) });
+        match self.job.schedule.nodes[node] {
+            Node::Input(i) if kind.is_float() => self.load(i, start, y()),
+            Node::Input(i) if self.job.inputs[i].1 == DType::U8 => {
                 let mut bytes = [0u8; BLOCK];
-                fill(&mut bytes, base.0, access, start, n);
-                bytes[..n].iter().zip(&mut registers.words[to]).for_each(|(b, w)| *w = u32::from(*b));
+                self.load(i, start, &mut bytes[..n]);
+                bytes.iter().zip(v()).for_each(|(byte, word)| *word = u32::from(*byte));
             }
+            Node::Input(i) => self.load(i, start, v()),
+            Node::Number(number) if kind.is_float() => y().fill(T::of(number)),
+            Node::Number(number) => v().fill(if kind == DType::I32 { number as i32 as u32 } else { number as u32 }),
+            Node::Unary(f, a) if kind.is_float() => unary(f, x(a), y()),
+            Node::Unary(_, a) => w(a).iter().zip(v()).for_each(|(x, y)| *y = x.wrapping_neg()),
+            Node::Binary(f, a, b) if kind.is_float() => binary(f, x(a), x(b), y()),
+            Node::Binary(f, a, b) => whole_numbers(f, kind == DType::I32, w(a), w(b), v()),
+            Node::Compare(f, a, b) if types[a].is_float() => compare(f, x(a), x(b), v()),
+            Node::Compare(f, a, b) => compare_words(f, types[a] == DType::I32, w(a), w(b), v()),
+            Node::Select(c, a, b) if kind.is_float() => select(w(c), x(a), x(b), y()),
+            Node::Select(c, a, b) => select(w(c), w(a), w(b), v()),
+            Node::Cast(dtype, a) => match (types[a], kind) {
+                (from, to) if from.is_float() && to.is_float() => round(dtype, x(a), y()),
+                (from, to) if from.is_float() => floats_to_words(x(a), to == DType::I32, v()),
+                (from, to) if to.is_float() => words_to_floats(w(a), from == DType::I32, y()),
+                _ => v().copy_from_slice(w(a)),
+            },
+            Node::IsFinite(a) => x(a).iter().zip(v()).for_each(|(x, y)| *y = u32::from(x.is_finite())),
         }
     }
+
+    /// Copies an input that cannot be read where it lies.
+    #[inline(always)]
+    fn load<E: Copy>(&self, i: usize, start: usize, register: &mut [E]) {
+        let from = self.job.base(i, self.moved).cast_const().cast();
+        // SAFETY: the access was made for this input and the output, and what another output took over is written after all is read.
+        unsafe { fill(register, from, &self.job.inputs[i].2, start) }
+    }
+}
+
+/// Lends the thread's registers.
+fn with_registers<T: Real, R>(f: impl FnOnce(&mut Registers<T>) -> R) -> R {
+    if T::DTYPE == DType::F32 { SINGLE.with_borrow_mut(|r| f(same_type(r))) } else { DOUBLE.with_borrow_mut(|r| f(same_type(r))) }
 }
 
 /// The same registers under the type parameter's name; the caller knows that the types are one.
@@ -343,33 +331,12 @@ fn same_type<A: 'static, B: 'static>(registers: &mut Registers<A>) -> &mut Regis
     any.downcast_mut().expect("the caller compared the types")
 }
 
+/// # Safety
+/// `to` points to as many elements, which nobody reads or writes meanwhile; or to `from` itself.
 #[inline(always)]
-fn fill<E: Copy>(register: &mut [E; BLOCK], base: *const E, access: &Access, start: usize, n: usize) {
-    // SAFETY: `access` was made for this input's and the output's shape, so every index lies inside the input; an input that an output took
-    // over is read only at `Same`, in this task's range, before that is written.
-    unsafe {
-        match access {
-            Access::Same => register[..n].copy_from_slice(std::slice::from_raw_parts(base.add(start), n)),
-            Access::Scalar => register[..n].fill(*base),
-            Access::Cycle(period) => {
-                // Once around from the tensor, then in pieces that double: a short one would be copied many times.
-                let from = start % period;
-                let (end, begin) = ((period - from).min(n), from.min(n - (period - from).min(n)));
-                register[..end].copy_from_slice(std::slice::from_raw_parts(base.add(from), end));
-                register[end..end + begin].copy_from_slice(std::slice::from_raw_parts(base, begin));
-                let mut done = end + begin;
-                while done < n {
-                    let count = done.min(n - done);
-                    register.copy_within(..count, done);
-                    done += count;
-                }
-            }
-            Access::Strided(axes) => {
-                for (k, value) in register[..n].iter_mut().enumerate() {
-                    let index: usize = axes.iter().map(|(length, step, stride)| (start + k) / step % length * stride).sum();
-                    *value = *base.add(index);
-                }
-            }
-        }
+unsafe fn store<E: Copy>(from: &[E], to: *mut E) {
+    if !std::ptr::eq(from.as_ptr(), to) {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
     }
 }

@@ -7,11 +7,11 @@ use crate::shape::Spec;
 use std::ops::Range;
 
 /// An expression and the tensors that it reads.
-pub(crate) struct Inlet<'a>(Job<'a>);
+pub(crate) struct Inlet(Job);
 
-impl<'a> Inlet<'a> {
+impl Inlet {
     /// `outputs` is what the expression makes of `inputs`.
-    pub fn new(op: &'a Pointwise, inputs: &[Region], outputs: &[Spec]) -> Inlet<'a> {
+    pub fn new(op: &Pointwise, inputs: &[Region], outputs: &[Spec]) -> Inlet {
         let outputs: Vec<Region> = outputs.iter().map(|spec| Region { ptr: std::ptr::null_mut(), spec }).collect();
         Inlet(Job::new(op, inputs, &outputs, None))
     }

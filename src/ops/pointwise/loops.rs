@@ -6,29 +6,22 @@ use crate::device::cpu::Real;
 use crate::shape::DType;
 
 /// Elements of a register.
-pub(super) const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 128;
 
 /// Registers of one thread, kept from call to call. Whole numbers have registers of their own, as bits.
 pub(super) struct Registers<T> {
     pub floats: Vec<[T; BLOCK]>,
     pub words: Vec<[u32; BLOCK]>,
+    /// Those of every node of the job of this number, for which the constants are filled too.
+    pub values: Vec<Values>,
+    pub job: u64,
 }
 
-/// `n` elements of one register to read and of another to write.
-#[inline(always)]
-pub(super) fn two<E>(registers: &mut [[E; BLOCK]], a: usize, to: usize, n: usize) -> (&[E], &mut [E]) {
-    let [x, y] = registers.get_disjoint_mut([a, to]).expect("a node never writes to the register of an operand");
-    (&x[..n], &mut y[..n])
-}
-
-#[inline(always)]
-pub(super) fn three<E>(registers: &mut [[E; BLOCK]], a: usize, b: usize, to: usize, n: usize) -> (&[E], &[E], &mut [E]) {
-    if a == b {
-        let (x, y) = two(registers, a, to, n);
-        return (x, x, y);
-    }
-    let [x1, x2, y] = registers.get_disjoint_mut([a, b, to]).expect("a node never writes to the register of an operand");
-    (&x1[..n], &x2[..n], &mut y[..n])
+/// Where the values of a node are: in a register, or, with a step from one element to the next, where an input lies.
+#[derive(Clone, Copy)]
+pub(super) struct Values {
+    pub base: *mut u8,
+    pub step: usize,
 }
 
 /// The match stands outside the loops, so that each loop is one vector instruction or a call.
@@ -88,27 +81,46 @@ pub(super) fn compare<T: Real>(f: Compare, a: &[T], b: &[T], y: &mut [u32]) {
 }
 
 #[inline(always)]
-pub(super) fn cast<T: Real>(registers: &mut Registers<T>, from: DType, a: usize, kind: DType, to: usize, n: usize) {
-    match (from, kind) {
-        (from, kind) if from == kind && kind.is_float() => {
-            let (x, y) = two(&mut registers.floats, a, to, n);
-            y.copy_from_slice(x);
-        }
-        (DType::I32, kind) if kind.is_float() => {
-            registers.words[a][..n].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x as i32)));
-        }
-        (_, kind) if kind.is_float() => {
-            registers.words[a][..n].iter().zip(&mut registers.floats[to]).for_each(|(x, y)| *y = T::of(f64::from(*x)));
-        }
-        (from, DType::I32) if from.is_float() => {
-            registers.floats[a][..n].iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = x.as_f64() as i32 as u32);
-        }
-        (from, _) if from.is_float() => {
-            registers.floats[a][..n].iter().zip(&mut registers.words[to]).for_each(|(x, y)| *y = x.as_f64() as u32);
-        }
-        _ => {
-            let (x, y) = two(&mut registers.words, a, to, n);
-            y.copy_from_slice(x);
-        }
+pub(super) fn compare_words(f: Compare, signed: bool, a: &[u32], b: &[u32], y: &mut [u32]) {
+    a.iter().zip(b).zip(y).for_each(|((a, b), y)| *y = u32::from(if signed { f.of(*a as i32, *b as i32) } else { f.of(a, b) }));
+}
+
+#[inline(always)]
+pub(super) fn whole_numbers(f: Binary, signed: bool, a: &[u32], b: &[u32], y: &mut [u32]) {
+    for ((a, b), y) in a.iter().zip(b).zip(y) {
+        *y = if signed { f.of_i32(*a as i32, *b as i32) as u32 } else { f.of_u32(*a, *b) };
+    }
+}
+
+/// Without a branch for each element, which would keep the loop from becoming vectors.
+#[inline(always)]
+pub(super) fn select<E: Copy>(condition: &[u32], a: &[E], b: &[E], y: &mut [E]) {
+    for (((c, a), b), y) in condition.iter().zip(a).zip(b).zip(y) {
+        *y = std::hint::select_unpredictable(*c != 0, *a, *b);
+    }
+}
+
+/// A cast to f16 keeps what f16 can hold.
+#[inline(always)]
+pub(super) fn round<T: Real>(to: DType, x: &[T], y: &mut [T]) {
+    match to {
+        DType::F16 => x.iter().zip(y).for_each(|(x, y)| *y = T::of(half::f16::from_f64(x.as_f64()).to_f64())),
+        _ => y.copy_from_slice(x),
+    }
+}
+
+#[inline(always)]
+pub(super) fn words_to_floats<T: Real>(x: &[u32], signed: bool, y: &mut [T]) {
+    match signed {
+        true => x.iter().zip(y).for_each(|(x, y)| *y = T::of(f64::from(*x as i32))),
+        false => x.iter().zip(y).for_each(|(x, y)| *y = T::of(f64::from(*x))),
+    }
+}
+
+#[inline(always)]
+pub(super) fn floats_to_words<T: Real>(x: &[T], signed: bool, y: &mut [u32]) {
+    match signed {
+        true => x.iter().zip(y).for_each(|(x, y)| *y = x.as_f64() as i32 as u32),
+        false => x.iter().zip(y).for_each(|(x, y)| *y = x.as_f64() as u32),
     }
 }

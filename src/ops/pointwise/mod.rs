@@ -4,6 +4,7 @@
 //! expression in blocks that stay in cache; the GPU's text is written from it into `shaders/pointwise.wgsl`. Its gradient is again an
 //! expression, found by walking this one backwards.
 
+mod access;
 mod cpu;
 mod expr;
 mod functions;
@@ -13,6 +14,7 @@ mod inlet;
 mod loops;
 mod methods;
 mod piece;
+mod schedule;
 mod wgsl;
 
 pub use expr::Expr;
@@ -96,7 +98,6 @@ pub(crate) struct Pointwise {
     nodes: Vec<Node>,
     outputs: Vec<usize>,
     shape: Option<Shape>,
-    schedule: cpu::Schedule,
 }
 
 impl fmt::Debug for Pointwise {
@@ -129,8 +130,7 @@ impl Pointwise {
             });
         }
         let outputs: Vec<usize> = outputs.iter().map(|&o| renamed[o]).collect();
-        let schedule = cpu::Schedule::new(&kept, &outputs);
-        (Pointwise { nodes: kept, outputs, shape, schedule }, used)
+        (Pointwise { nodes: kept, outputs, shape }, used)
     }
 
     /// The type of every node. A number takes the type of what it is combined with.

@@ -140,6 +140,49 @@ fn one_op_with_many_outputs_in_place() {
 }
 
 #[test]
+fn one_number_chooses_for_all_elements() {
+    for device in [Some(Device::cpu()), crate::testing::gpu("one number chooses")].into_iter().flatten() {
+        for switch in [2.0f32, -2.0] {
+            let run = || -> Result<Vec<Vec<f32>>> {
+                let x = Tensor::new(&device, [300], &(0..300).map(|i| i as f32).collect::<Vec<_>>())?;
+                let (y, switch) = (x.add_scalar(0.5)?, Tensor::scalar(&device, switch)?);
+                let outputs = map(&[&x, &y, &switch], |e| {
+                    let go = e[2].gt(&e[2].number(0.0));
+                    let size = go.select(&(&e[2] * 2.0), &(&e[2] - 1.0));
+                    vec![go.select(&(&e[0] * &size), &e[1]), go.select(&e[0], &(&e[1] + &size)), go.select(&e[0], &e[1])]
+                })?;
+                outputs.iter().map(|y| y.to_vec()).collect()
+            };
+            let got = run().expect("three outputs");
+            for i in 0..300 {
+                let x = i as f32;
+                let want = if switch > 0.0 { [4.0 * x, x, x] } else { [x + 0.5, x - 2.5, x + 0.5] };
+                assert_eq!([got[0][i], got[1][i], got[2][i]], want, "element {i} of {switch} on {device}");
+            }
+        }
+    }
+}
+
+#[test]
+fn variables_change_places() {
+    for device in [Some(Device::cpu()), crate::testing::gpu("variables change places")].into_iter().flatten() {
+        let run = || -> Result<[Vec<f32>; 2]> {
+            let variable = |v: f32| crate::Variable::new("v", &Tensor::new(&device, [300], &[v; 300])?);
+            let (a, b) = (variable(1.0)?, variable(2.0)?);
+            let step = crate::Function::new("change", |_| {
+                let new = map(&[&a.value()?, &b.value()?], |e| vec![e[1].clone(), e[0].clone(), &e[0] + &e[1]])?;
+                a.assign(&new[0])?;
+                b.assign(&new[1])?;
+                Ok(vec![new[2].clone()])
+            });
+            step.call_on(&device, &[])?;
+            Ok([a.value()?.to_vec()?, b.value()?.to_vec()?])
+        };
+        assert_eq!(run().expect("a step"), [vec![2.0; 300], vec![1.0; 300]], "{device}");
+    }
+}
+
+#[test]
 fn sizes() {
     for n in [0, 1, 63, 65, 511, 513, 40_000] {
         check(&format!("{n} elements"), &[float([n]), float([n])], |x| x[0].mul(&x[1])).first_order_only().run();

@@ -39,9 +39,9 @@ impl ReduceOf {
 }
 
 /// An expression's values, part by part.
-struct Computed<'a>(Inlet<'a>);
+struct Computed(Inlet);
 
-impl<T: Real> Source<T> for Computed<'_> {
+impl<T: Real> Source<T> for Computed {
     fn with(&self, range: Range<usize>, mut f: impl FnMut(usize, &[T])) {
         let length = range.len();
         with_scratch(self.0.outputs() * length, |part: &mut [T]| {
