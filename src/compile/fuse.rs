@@ -12,6 +12,7 @@
 mod sums;
 
 use super::{Graph, Node};
+use crate::device::Device;
 use crate::ops::pointwise::{Fused, Piece, Pointwise};
 use crate::record::op::Op;
 use crate::record::recording::Site;
@@ -61,11 +62,9 @@ struct Item {
 enum Kind {
     Plain(Node),
     Pointwise(Piece),
-    /// A kernel, what it reads, its result, and the expression that works on that.
+    /// A kernel, and the expression that works on its first result.
     Epilogue {
-        main: Arc<dyn Op>,
-        inputs: Vec<usize>,
-        product: usize,
+        kernel: Node,
         piece: Piece,
     },
 }
@@ -75,8 +74,8 @@ impl Item {
         match &self.kind {
             Kind::Plain(node) => node.inputs.clone(),
             Kind::Pointwise(piece) => piece.inputs().to_vec(),
-            Kind::Epilogue { inputs, product, piece, .. } => {
-                inputs.iter().copied().chain(piece.inputs().iter().copied().filter(|x| x != product)).collect()
+            Kind::Epilogue { kernel, piece } => {
+                kernel.inputs.iter().copied().chain(piece.inputs().iter().copied().filter(|x| *x != kernel.outputs[0])).collect()
             }
         }
     }
@@ -84,18 +83,19 @@ impl Item {
     fn outputs(&self) -> Vec<usize> {
         match &self.kind {
             Kind::Plain(node) => node.outputs.clone(),
-            Kind::Pointwise(piece) | Kind::Epilogue { piece, .. } => piece.outputs().collect(),
+            Kind::Pointwise(piece) => piece.outputs().collect(),
+            Kind::Epilogue { kernel, piece } => piece.outputs().chain(kernel.outputs[1..].iter().copied()).collect(),
         }
     }
 }
 
-pub(crate) fn run(graph: &mut Graph) {
+pub(crate) fn run(graph: &mut Graph, device: &Device) {
     if !enabled() {
         return;
     }
     let mut work = Work::new(graph);
     for at in 0..work.items.len() {
-        work.join_a_sibling(at);
+        while work.join_a_sibling(at, device) {}
     }
     for at in 0..work.items.len() {
         while work.join_a_producer(at) {}
@@ -167,34 +167,40 @@ impl<'g> Work<'g> {
         item
     }
 
+    fn put(&mut self, at: usize, item: Item) {
+        self.items[at] = Some(item);
+        self.link(at);
+    }
+
     fn item(&self, at: usize) -> &Item {
         self.items[at].as_ref().expect("producers and readers are kept up to date")
     }
 
-    /// Makes the operation at `at` one with an earlier one on the same inputs, where one kernel gives both.
-    fn join_a_sibling(&mut self, at: usize) {
-        let Some(Item { kind: Kind::Plain(node), .. }) = &self.items[at] else { return };
-        let Some(&first) = node.inputs.first() else { return };
-        for sibling in self.readers[first].clone() {
-            let (Kind::Plain(node), Kind::Plain(earlier)) = (&self.item(at).kind, &self.item(sibling).kind) else { continue };
-            if sibling >= at || !node.inputs.starts_with(&earlier.inputs) || self.something_between(sibling, None, at) {
-                continue;
+    /// Makes the operation at `at` one with an earlier one that reads some of the same inputs, where one kernel gives both. Whether it did.
+    fn join_a_sibling(&mut self, at: usize, device: &Device) -> bool {
+        let Some(Item { kind: Kind::Plain(node), .. }) = &self.items[at] else { return false };
+        for (shared, x) in node.inputs.iter().enumerate() {
+            for &sibling in &self.readers[*x] {
+                let Kind::Plain(earlier) = &self.item(sibling).kind else { continue };
+                if sibling >= at || !node.inputs[shared..].starts_with(&earlier.inputs) || self.something_between(sibling, None, at) {
+                    continue;
+                }
+                let Some(op) = node.op.together(&*earlier.op, shared, device) else { continue };
+                let outputs = node.outputs.iter().chain(&earlier.outputs).copied().collect();
+                let joined = Node { op, inputs: node.inputs.clone(), outputs, site: node.site.clone() };
+                let (_, item) = (self.take(sibling), self.take(at));
+                self.put(at, Item { kind: Kind::Plain(joined), ..item });
+                return true;
             }
-            let Some(op) = node.op.together(&*earlier.op) else { continue };
-            let outputs = node.outputs.iter().chain(&earlier.outputs).copied().collect();
-            let joined = Node { op, inputs: node.inputs.clone(), outputs, site: earlier.site.clone() };
-            let (_, item) = (self.take(sibling), self.take(at));
-            self.items[at] = Some(Item { site: joined.site.clone(), kind: Kind::Plain(joined), ..item });
-            self.link(at);
-            return;
         }
+        false
     }
 
     /// Makes the pointwise item at `at` one with an item whose result it reads, if there is one that it can join.
     fn join_a_producer(&mut self, at: usize) -> bool {
         let (piece, product) = match self.items[at].as_ref().map(|item| &item.kind) {
             Some(Kind::Pointwise(piece)) => (piece, None),
-            Some(Kind::Epilogue { piece, product, .. }) => (piece, Some(*product)),
+            Some(Kind::Epilogue { kernel, piece }) => (piece, Some(kernel.outputs[0])),
             _ => return false,
         };
         let read = piece.inputs().iter().filter(|&&x| Some(x) != product);
@@ -207,20 +213,24 @@ impl<'g> Work<'g> {
 
     /// Makes `first`, which makes `value`, and `second`, which reads it, one item in the place of `second`, if that may be.
     fn join(&mut self, first: usize, value: usize, second: usize) -> bool {
-        let Some((maker, view)) = self.maker(first) else { return false };
+        let Some((maker, view)) = self.maker(first, value) else { return false };
         let (first_item, second_item) = (self.item(maker), self.item(second));
         let (before, kernel) = match &first_item.kind {
             Kind::Pointwise(piece) => (piece.clone(), None),
-            Kind::Epilogue { main, inputs, product, piece } => (piece.clone(), Some((main.clone(), inputs.clone(), *product))),
-            Kind::Plain(node) => (Piece::identity(value), Some((node.op.clone(), node.inputs.clone(), value))),
+            Kind::Epilogue { kernel, piece } => (piece.clone(), Some(kernel.clone())),
+            Kind::Plain(node) => {
+                let mut kernel = node.clone();
+                kernel.outputs[0] = value;
+                (Piece::identity(value), Some(kernel))
+            }
         };
         let (after, own_kernel) = match &second_item.kind {
             Kind::Pointwise(piece) => (piece.clone(), None),
-            Kind::Epilogue { main, inputs, product, piece } => (piece.clone(), Some((main.clone(), inputs.clone(), *product))),
+            Kind::Epilogue { kernel, piece } => (piece.clone(), Some(kernel.clone())),
             Kind::Plain(_) => return false,
         };
         // What the second one's kernel reads has to be there before the kernel, not after it.
-        let feeds_kernel = own_kernel.as_ref().is_some_and(|(_, inputs, _)| first_item.outputs().iter().any(|y| inputs.contains(y)));
+        let feeds_kernel = own_kernel.as_ref().is_some_and(|kernel| first_item.outputs().iter().any(|y| kernel.inputs.contains(y)));
         if (kernel.is_some() && own_kernel.is_some())
             || feeds_kernel
             || !self.same_size(value, &after)
@@ -229,9 +239,8 @@ impl<'g> Work<'g> {
             return false;
         }
         let piece = before.then(&after, |y| self.wanted[y] || self.readers[y].iter().any(|&r| r != second));
-        let kernel = kernel.or(own_kernel);
-        let kind = match kernel {
-            Some((main, inputs, product)) => Kind::Epilogue { main, inputs, product, piece },
+        let kind = match kernel.or(own_kernel) {
+            Some(kernel) => Kind::Epilogue { kernel, piece },
             None => Kind::Pointwise(piece),
         };
         let site = match &kind {
@@ -245,22 +254,26 @@ impl<'g> Work<'g> {
         self.take(maker);
         view.map(|view| self.take(view));
         self.take(second);
-        self.items[second] = Some(item);
-        self.link(second);
+        self.put(second, item);
         true
     }
 
-    /// Who makes what item `first` gives: itself, or through a view the kernel that nobody else reads. `None` where nothing can be joined.
-    fn maker(&self, first: usize) -> Option<(usize, Option<usize>)> {
-        let item = self.item(first);
-        let Kind::Plain(node) = &item.kind else { return Some((first, None)) };
+    /// Who makes `value`, which item `first` gives: itself, or through a view the kernel that nobody else reads. `None` where nothing can be
+    /// joined.
+    fn maker(&self, first: usize, value: usize) -> Option<(usize, Option<usize>)> {
+        let hands_over = |node: &Node, y: usize| node.op.takes_epilogue() && node.outputs[0] == y;
+        let node = match &self.item(first).kind {
+            Kind::Plain(node) => node,
+            Kind::Epilogue { kernel, .. } if kernel.outputs[1..].contains(&value) => return None,
+            _ => return Some((first, None)),
+        };
         if !node.op.is_view() {
-            return node.op.takes_epilogue().then_some((first, None));
+            return hands_over(node, value).then_some((first, None));
         }
         let base = node.inputs[0];
         let maker = self.producer[base].filter(|_| self.readers[base].len() == 1 && !self.wanted[base])?;
         match &self.item(maker).kind {
-            Kind::Plain(node) if node.op.takes_epilogue() => Some((maker, Some(first))),
+            Kind::Plain(node) if hands_over(node, base) => Some((maker, Some(first))),
             _ => None,
         }
     }
@@ -319,10 +332,10 @@ fn build(graph: &Graph, item: &Item) -> Node {
             let (op, inputs) = piece.build(shape());
             Node { op: Arc::new(op), inputs, outputs, site: item.site.clone() }
         }
-        Kind::Epilogue { main, inputs, product, piece } => {
+        Kind::Epilogue { kernel: Node { op: main, inputs, outputs: made, .. }, piece } => {
             let (op, read) = piece.build(shape());
-            let place = read.iter().position(|x| x == product).expect("the expression reads the product");
-            let extras = read.iter().copied().filter(|x| x != product);
+            let place = read.iter().position(|x| *x == made[0]).expect("the expression reads the product");
+            let extras = read.iter().copied().filter(|x| *x != made[0]);
             let op = Fused::new(main.clone(), inputs.len(), op, place);
             Node { op: Arc::new(op), inputs: inputs.iter().copied().chain(extras).collect(), outputs, site: item.site.clone() }
         }

@@ -79,7 +79,7 @@ pub(crate) fn program(device: &Device, mut graph: Graph, remat: bool) -> Result<
     if remat {
         remat::run(&mut graph);
     }
-    fuse::run(&mut graph);
+    fuse::run(&mut graph, device);
     order::run(&mut graph);
     let program = Arc::new(Program::build(device, graph)?);
     device.cache(key, program.clone());

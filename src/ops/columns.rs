@@ -2,6 +2,7 @@
 
 use super::window::{Axis, Padding, images};
 use crate::device::cpu::Real;
+use crate::device::cpu::gemm::with_scratch;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 
@@ -84,4 +85,17 @@ impl Geometry {
 /// `to += from`, element by element.
 pub(crate) fn add<T: Real>(to: &mut [T], from: &[T]) {
     to.iter_mut().zip(from).for_each(|(t, f)| *t += *f);
+}
+
+/// The sum of rows as long as `sum`, added to what is there if `accumulate`. They are summed apart first: so rounding errors grow with the
+/// rows of one call and with the calls, not with all rows. Nothing where `sum` has no room.
+pub(crate) fn add_rows<T: Real>(rows: &[T], sum: &mut [T], accumulate: bool) {
+    if sum.is_empty() {
+        return;
+    }
+    with_scratch(sum.len(), |own: &mut [T]| {
+        own.fill(T::zero());
+        rows.chunks_exact(own.len()).for_each(|row| add(own, row));
+        if accumulate { add(sum, own) } else { sum.copy_from_slice(own) }
+    });
 }

@@ -3,15 +3,18 @@
 //! `dkernel[ky, kx, c, o] = Σ_{n, oy, ox} x[n, oy·sy + ky·dy − front_y, ox·sx + kx·dx − front_x, c] · dy[n, oy, ox, o]`
 //!
 //! The sum over all pixels of the batch is cut into parts whose number depends on the shapes alone; the parts are added in order. On the CPU
-//! a tile of the gradient is summed in registers: neighbouring channels of the images by neighbouring channels of `dy`, pixel by pixel.
+//! a tile of the gradient is summed in registers: neighbouring channels of the images by neighbouring channels of `dy`, pixel by pixel. The
+//! gradient by the bias, `Σ_{n, oy, ox} dy[n, oy, ox, o]`, is summed in the same pass where both are wanted.
 
-use super::columns::{Conv2dParams, Geometry, add};
+use super::columns::{Conv2dParams, Geometry, add, add_rows};
 use super::conv2d::Conv2d;
 use super::conv2d_dx::Conv2dDx;
 use super::gemm::{Product, Windows};
+use super::reduce::Reduce;
 use super::sweep::{Source, Sweep};
 use super::window::expect_shape;
 use super::winograd::Winograd;
+use crate::device::Device;
 use crate::device::cpu::Real;
 use crate::device::cpu::gemm::with_scratch;
 use crate::device::cpu::tile::{Factors, Offsets, Tiles};
@@ -22,23 +25,26 @@ use crate::shape::{Shape, Spec};
 use crate::tensor::Tensor;
 use crate::with_real;
 use rayon::prelude::*;
+use std::any::Any;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The most elements that the parts of a sum fill.
 const PART_MEMORY: usize = 4 << 20;
 
-/// Inputs `x`, `dy`; output `dkernel`.
+/// Inputs `x`, `dy`; outputs `dkernel` and, with `bias`, on the CPU, `dbias`.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2dDw {
     params: Conv2dParams,
     /// Rows and columns of the kernel: strides leave them open.
     window: [usize; 2],
+    bias: bool,
 }
 
 impl Conv2dDw {
     /// The gradient by a kernel of this shape.
     pub fn of(params: Conv2dParams, kernel: &Shape) -> Conv2dDw {
-        Conv2dDw { params, window: [kernel[0], kernel[1]] }
+        Conv2dDw { params, window: [kernel[0], kernel[1]], bias: false }
     }
 
     fn geometry(&self, x: &Spec, dy: &Spec) -> Result<Geometry> {
@@ -56,8 +62,9 @@ impl Op for Conv2dDw {
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        let dtype = float_dtype(self.name(), inputs)?;
-        Ok(vec![Spec::new(self.geometry(&inputs[0], &inputs[1])?.kernel_shape(), dtype)])
+        let (dtype, geometry) = (float_dtype(self.name(), inputs)?, self.geometry(&inputs[0], &inputs[1])?);
+        let dbias = self.bias.then(|| Spec::new([geometry.cout], dtype.computed()));
+        Ok(std::iter::once(Spec::new(geometry.kernel_shape(), dtype)).chain(dbias).collect())
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
@@ -70,15 +77,20 @@ impl Op for Conv2dDw {
 
     fn cpu(&self, args: &mut CpuArgs) -> Result<()> {
         let geometry = self.geometry(args.input_spec(0), args.input_spec(1))?;
-        with_real!(args.output_spec(0).dtype, T => match Winograd::forward(&geometry) {
-            Some(winograd) => winograd.kernel_gradient::<T>(args.input(0), args.input(1), args.output(0), args.epilogue()),
-            None => backward::<T>(&geometry, args.input(0), args.input(1), args.output(0), args.epilogue()),
+        with_real!(args.output_spec(0).dtype, T => {
+            let (x, dy, dkernel) = (args.input::<T>(0), args.input(1), args.output(0));
+            let dbias = if self.bias { args.output(1) } else { &mut [] };
+            match Winograd::forward(&geometry) {
+                Some(winograd) => winograd.kernel_gradient(x, dy, dkernel, dbias, args.epilogue()),
+                None => backward(&geometry, x, dy, dkernel, dbias, args.epilogue()),
+            }
         });
         Ok(())
     }
 
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
+        assert!(!self.bias, "{}: on a GPU the bias has a kernel of its own", self.name());
         let g = self.geometry(launch.input(0), launch.input(1))?;
         let windows = Some(Windows { geometry: &g, up: [1, 1] });
         let size = [g.depth(), g.cout, g.images * g.rows.output * g.columns.output];
@@ -90,6 +102,12 @@ impl Op for Conv2dDw {
     fn takes_epilogue(&self) -> bool {
         true
     }
+
+    fn together(&self, earlier: &dyn Op, shared: usize, device: &Device) -> Option<Arc<dyn Op>> {
+        let sums_dy = shared == 1 && (earlier as &dyn Any).downcast_ref::<Reduce>().is_some_and(|sum| sum.sums_over(&[0, 1, 2]));
+        (sums_dy && !self.bias && matches!(device, Device::Cpu(_)))
+            .then(|| Arc::new(Conv2dDw { bias: true, ..self.clone() }) as Arc<dyn Op>)
+    }
 }
 
 /// Tasks on the CPU.
@@ -100,11 +118,12 @@ const WORTH: usize = 1 << 18;
 const CLOSE: usize = 4608;
 
 /// The sums are cut by pixels, into parts that are added in order, or, where these would fill much memory, by rows of the kernel's matrix
-/// `[kh·kw·cin, cout]`.
-pub(super) fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T], then: Epilogue) {
+/// `[kh·kw·cin, cout]`. The sums for the bias are left out where there is no room for them.
+pub(super) fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [T], dbias: &mut [T], then: Epilogue) {
     let (rows, elements) = (g.images * g.rows.output, dkernel.len());
     if rows * g.y_row() * elements == 0 {
         dkernel.fill(T::default());
+        add_rows(dy, dbias, false);
         return then.apply_to_all(dkernel);
     }
     let tiles = Tiles::here();
@@ -118,25 +137,31 @@ pub(super) fn backward<T: Real>(g: &Geometry, x: &[T], dy: &[T], dkernel: &mut [
     let tasks = (rows * g.columns.output * elements / WORTH).clamp(1, TASKS);
     let parts = tasks.min(rows).min(PART_MEMORY / elements);
     if tasks == 1 {
-        job.sum(0..rows, 0..g.depth(), dkernel);
+        job.sum(0..rows, 0..g.depth(), dkernel, dbias);
         return then.apply(0, dkernel);
     }
     if parts < tasks / 2 {
         let slice = g.depth().div_ceil(tasks);
-        let task = |(i, sum): (usize, &mut [T])| {
-            job.sum(0..rows, i * slice..i * slice + sum.len() / g.cout, sum);
+        // The first slice has the bias to it.
+        let dbias = std::iter::once(dbias).chain(std::iter::repeat_with(|| &mut [][..]));
+        let task = |(i, (sum, dbias)): (usize, (&mut [T], &mut [T]))| {
+            job.sum(0..rows, i * slice..i * slice + sum.len() / g.cout, sum, dbias);
             then.apply(i * slice * g.cout, sum);
         };
-        return dkernel.par_chunks_mut(slice * g.cout).enumerate().for_each(task);
+        let slices: Vec<_> = dkernel.chunks_mut(slice * g.cout).zip(dbias).collect();
+        return slices.into_par_iter().enumerate().for_each(task);
     }
-    with_scratch((parts - 1) * elements, |others: &mut [T]| {
-        let mut sums: Vec<&mut [T]> = vec![&mut *dkernel];
-        sums.extend(others.chunks_exact_mut(elements));
-        let part = |(i, sum): (usize, &mut [T])| job.sum(i * rows / parts..(i + 1) * rows / parts, 0..g.depth(), sum);
-        sums.into_par_iter().enumerate().for_each(part);
+    let length = elements + dbias.len();
+    with_scratch((parts - 1) * length, |others: &mut [T]| {
+        let mut sums: Vec<_> = vec![(&mut *dkernel, &mut *dbias)];
+        sums.extend(others.chunks_exact_mut(length).map(|part| part.split_at_mut(elements)));
+        sums.into_par_iter().enumerate().for_each(|(i, (sum, dbias))| {
+            job.sum(i * rows / parts..(i + 1) * rows / parts, 0..g.depth(), sum, dbias);
+        });
+        others.chunks_exact(length).for_each(|part| add(dbias, &part[elements..]));
         dkernel.par_chunks_mut(4096).enumerate().for_each(|(i, total)| {
-            for part in others.chunks_exact(elements) {
-                add(total, &part[i * 4096..]);
+            for part in others.chunks_exact(length) {
+                add(total, &part[i * 4096..elements]);
             }
             then.apply(i * 4096, total);
         });
@@ -156,8 +181,9 @@ struct Job<'a, T> {
 }
 
 impl<T: Real> Job<'_, T> {
-    /// Rows `kept` of the kernel's matrix, summed over output rows `rows`, which are counted through all images.
-    fn sum(&self, rows: Range<usize>, kept: Range<usize>, sum: &mut [T]) {
+    /// Rows `kept` of the kernel's matrix, and the bias if there is room for it, summed over output rows `rows`, which are counted through all
+    /// images.
+    fn sum(&self, rows: Range<usize>, kept: Range<usize>, sum: &mut [T], dbias: &mut [T]) {
         let Job { g, columns, block, tiles, .. } = *self;
         let mut next = rows.start;
         while next < rows.end {
@@ -174,7 +200,9 @@ impl<T: Real> Job<'_, T> {
             with_scratch(x_scratch + dy_scratch, |scratch: &mut [T]| {
                 let (x_scratch, dy_scratch) = scratch.split_at_mut(x_scratch);
                 let x = Source::new(columns, self.x, first..last, g.cin, x_scratch);
-                let dy = whole_vectors(&self.dy[block.start * g.y_row()..block.end * g.y_row()], g.cout, width, dy_scratch);
+                let dy = &self.dy[block.start * g.y_row()..block.end * g.y_row()];
+                add_rows(dy, dbias, block.start > rows.start);
+                let dy = whole_vectors(dy, g.cout, width, dy_scratch);
                 Block { job: self, x, dy, rows: block.clone(), kept: kept.clone() }.run(sum, block.start > rows.start);
             });
         }

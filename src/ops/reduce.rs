@@ -167,6 +167,11 @@ impl Reduce {
         matches!(self.kind, Kind::Sum | Kind::Mean)
     }
 
+    /// Whether it is the sum over these axes, which are then gone.
+    pub fn sums_over(&self, axes: &[usize]) -> bool {
+        self.kind == Kind::Sum && self.axes == axes && !self.keepdims
+    }
+
     /// The sums or means of each list of `x`, which is seen in this shape.
     fn add_up<T: Real, S: Source<T> + ?Sized>(&self, shape: &Shape, x: &S, ys: &mut [&mut [T]]) {
         run(&self.passes(shape), x, ys.iter_mut().map(|y| &mut **y).collect(), T::zero(), |a, b| a + b);

@@ -3,6 +3,7 @@
 //! The gradient by the logits is `(softmax(x) − onehot(label))·∂loss`, an op of its own: it needs no logarithm and cannot divide by a
 //! probability of 0.
 
+use crate::device::Device;
 use crate::device::cpu::{CpuArgs, Real};
 use crate::error::{Error, Result};
 use crate::record::op::{Buffer, GradCx, Launch, Op, Shader};
@@ -218,8 +219,8 @@ impl Op for SparseSoftmaxCrossentropyDx {
         Ok(())
     }
 
-    fn together(&self, earlier: &dyn Op) -> Option<Arc<dyn Op>> {
-        let losses = (earlier as &dyn Any).is::<SparseSoftmaxCrossentropy>() && !self.loss;
+    fn together(&self, earlier: &dyn Op, shared: usize, _device: &Device) -> Option<Arc<dyn Op>> {
+        let losses = (earlier as &dyn Any).is::<SparseSoftmaxCrossentropy>() && shared == 0 && !self.loss;
         losses.then(|| Arc::new(SparseSoftmaxCrossentropyDx { loss: true }) as Arc<dyn Op>)
     }
 }
@@ -227,7 +228,6 @@ impl Op for SparseSoftmaxCrossentropyDx {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Device;
     use crate::testing::{check, float, gpu, index};
 
     fn naive(classes: usize, x: &[f64], label: impl Fn(usize) -> usize) -> Vec<f64> {

@@ -7,7 +7,7 @@
 //!
 //! The gradient by the images is such a convolution again. That by the kernel is `Gᵀ[Σ (A·∂y·Aᵀ) ⊙ (Bᵀ·d·B)]G`, summed over all squares.
 
-use super::columns::{Geometry, add};
+use super::columns::{Geometry, add, add_rows};
 use super::window::Axis;
 use super::winograd_transforms::{Images, Neighbours, OutputGradient, Source, Transformed};
 use crate::device::cpu::Real;
@@ -19,6 +19,8 @@ use std::ops::Range;
 
 /// Numbers of a square of products.
 const SQUARE: usize = 16;
+/// The cell of the second row and column, where the transform only adds.
+const TOTAL: usize = 5;
 /// Elements of the output that a task computes: with its source they stay in a core's second-level cache.
 const BLOCK: usize = 48 * 1024;
 /// Elements of the transformed squares that are multiplied together for a kernel's gradient.
@@ -133,19 +135,23 @@ impl Winograd {
         }
     }
 
-    /// The gradient by the kernel, from the images and the gradient by the outputs. For a convolution made by [`Winograd::forward`].
-    pub fn kernel_gradient<T: Real>(&self, x: &[T], dy: &[T], dkernel: &mut [T], then: Epilogue) {
+    /// The gradient by the kernel, from the images and the gradient by the outputs; and that by the bias, unless there is no room for it.
+    /// For a convolution made by [`Winograd::forward`].
+    pub fn kernel_gradient<T: Real>(&self, x: &[T], dy: &[T], dkernel: &mut [T], dbias: &mut [T], then: Epilogue) {
         let (size, rows) = (self.source.channels * self.output.channels, self.images * self.output.squares[0]);
         let parts = (PART_MEMORY / (SQUARE * size)).min(PARTS).min(rows).max(1);
-        with_scratch(parts * SQUARE * size, |sums: &mut [T]| {
-            sums.par_chunks_exact_mut(SQUARE * size).enumerate().for_each(|(i, sum)| {
-                self.sum_products(x, dy, i * rows / parts..(i + 1) * rows / parts, sum);
+        let length = SQUARE * size + dbias.len();
+        with_scratch(parts * length, |sums: &mut [T]| {
+            sums.par_chunks_exact_mut(length).enumerate().for_each(|(i, sum)| {
+                let (products, pixels) = sum.split_at_mut(SQUARE * size);
+                self.sum_products(x, dy, i * rows / parts..(i + 1) * rows / parts, products, pixels);
             });
-            let (total, others) = sums.split_at_mut(SQUARE * size);
+            let (total, others) = sums.split_at_mut(length);
             total.par_chunks_mut(SMALL).enumerate().for_each(|(i, total)| {
-                others.chunks_exact(SQUARE * size).for_each(|part| add(total, &part[i * SMALL..]));
+                others.chunks_exact(length).for_each(|part| add(total, &part[i * SMALL..]));
             });
-            let total = &*total;
+            let (total, pixels) = total.split_at(SQUARE * size);
+            dbias.copy_from_slice(pixels);
             dkernel.par_chunks_exact_mut(size).enumerate().for_each(|(tap, dkernel)| {
                 dkernel.fill(T::default());
                 for (cell, total) in total.chunks_exact(size).enumerate() {
@@ -158,8 +164,9 @@ impl Winograd {
         });
     }
 
-    /// For each cell of a square the matrix `[channels, filters]` of products summed over the squares of rows `rows`, counted through all images.
-    fn sum_products<T: Real>(&self, x: &[T], dy: &[T], rows: Range<usize>, sum: &mut [T]) {
+    /// For each cell of a square the matrix `[channels, filters]` of products summed over the squares of rows `rows`, counted through all images;
+    /// and the sums of the gradients by these outputs, unless there is no room for them.
+    fn sum_products<T: Real>(&self, x: &[T], dy: &[T], rows: Range<usize>, sum: &mut [T], pixels: &mut [T]) {
         let (tiles, [own, columns]) = (Tiles::<T>::here(), self.output.squares);
         let (channels, filters) = (self.source.channels, self.output.channels);
         let most = (SUMMED / (SQUARE * (channels + filters))).max(1);
@@ -178,6 +185,8 @@ impl Winograd {
                     self.output.gather::<OutputGradient, T, 2>(tiles.arch, dy, &at, to);
                     done += at.columns.len();
                 }
+                // `A·∂y·Aᵀ` has, in this cell, the sum of the square's outputs.
+                add_rows(&b[TOTAL * count * filters..][..count * filters], pixels, start > 0);
                 for (cell, sum) in sum.chunks_exact_mut(channels * filters).enumerate() {
                     let (a, b) = (&a[cell * count * channels..], &b[cell * count * filters..]);
                     for panel in (0..tiles.panels(filters)).map(|panel| tiles.panel(panel, filters)) {
@@ -304,9 +313,15 @@ mod tests {
         Correlation::backward(g).run(&dy, &kernel, &mut want, Epilogue::default());
         close("dx", got, want);
         let (mut got, mut want) = (nan(&kernel), nan(&kernel));
-        Winograd::forward(g).unwrap().kernel_gradient(&x, &dy, &mut got, Epilogue::default());
-        backward(g, &x, &dy, &mut want, Epilogue::default());
-        close("dkernel", got, want);
+        let bias = vec![T::nan(); g.cout];
+        let (mut got_bias, mut want_bias) = (bias.clone(), bias);
+        Winograd::forward(g).unwrap().kernel_gradient(&x, &dy, &mut got, &mut got_bias, Epilogue::default());
+        backward(g, &x, &dy, &mut want, &mut want_bias, Epilogue::default());
+        close("dkernel", got.clone(), want);
+        close("dbias", got_bias, want_bias);
+        let mut alone = nan(&kernel);
+        Winograd::forward(g).unwrap().kernel_gradient(&x, &dy, &mut alone, &mut [], Epilogue::default());
+        assert_eq!(alone, got);
     }
 
     #[test]

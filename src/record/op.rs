@@ -1,5 +1,6 @@
 //! What the engine knows of an operation, and what an operation sees when it runs.
 
+use crate::device::Device;
 use crate::error::Result;
 use crate::shape::{DType, Spec};
 use crate::tensor::Tensor;
@@ -56,17 +57,17 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether another operation may be made to work on its results before they leave the kernel. For that it has one output, the CPU kernel
+    /// Whether another operation may be made to work on its first output before that leaves the kernel. For that the CPU kernel
     /// hands each finished part of it to [`CpuArgs::epilogue`], and in WGSL every result is stored by `fn put(i: u32, v: f32) { y[i] = v; }`
     /// (or with vectors, which `i` then counts), where `y` is the last binding of group 0.
     fn takes_epilogue(&self) -> bool {
         false
     }
 
-    /// An operation that gives this one's outputs and after them those of `earlier`, an operation on the first of the same inputs: where one
-    /// pass over memory makes both.
-    fn together(&self, earlier: &dyn Op) -> Option<Arc<dyn Op>> {
-        let _ = earlier;
+    /// An operation that gives this one's outputs and after them those of `earlier`, an operation on some of the same inputs, from number `shared`
+    /// on: where one pass over memory makes both.
+    fn together(&self, earlier: &dyn Op, shared: usize, device: &Device) -> Option<Arc<dyn Op>> {
+        let _ = (earlier, shared, device);
         None
     }
 

@@ -28,7 +28,7 @@ impl Work<'_> {
     pub(super) fn join_a_sum(&mut self, at: usize) -> bool {
         let (piece, product) = match self.items[at].as_ref().map(|item| &item.kind) {
             Some(Kind::Pointwise(piece)) => (piece.clone(), None),
-            Some(Kind::Epilogue { piece, product, .. }) => (piece.clone(), Some(*product)),
+            Some(Kind::Epilogue { kernel, piece }) => (piece.clone(), Some(kernel.outputs[0])),
             _ => return false,
         };
         let sums: Vec<Sum> = piece.outputs().filter_map(|y| self.sum_of(y)).collect();
@@ -67,7 +67,7 @@ impl Work<'_> {
         }
         let (op, result) = match &self.item(at).kind {
             Kind::Plain(node) => (&node.op, node.outputs[0]),
-            Kind::Epilogue { main, product, piece, .. } if !piece.inputs().contains(&seen) => (main, *product),
+            Kind::Epilogue { kernel, piece } if !piece.inputs().contains(&seen) => (&kernel.op, kernel.outputs[0]),
             _ => return None,
         };
         let reduce = (&**op as &dyn Any).downcast_ref::<Reduce>().filter(|reduce| reduce.adds())?.clone();
@@ -92,10 +92,8 @@ impl Work<'_> {
     fn feed(&mut self, at: usize, sums: &[&Sum], before: &Piece, rest: Piece) {
         let (item, empty) = (self.take(at), rest.outputs().next().is_none());
         let kind = match item.kind {
-            Kind::Epilogue { main, inputs, product, .. } if rest.is_identity(product) => {
-                Some(Kind::Plain(Node { op: main, inputs, outputs: vec![product], site: item.site.clone() }))
-            }
-            Kind::Epilogue { main, inputs, product, .. } => Some(Kind::Epilogue { main, inputs, product, piece: rest }),
+            Kind::Epilogue { kernel, .. } if rest.is_identity(kernel.outputs[0]) => Some(Kind::Plain(kernel)),
+            Kind::Epilogue { kernel, .. } => Some(Kind::Epilogue { kernel, piece: rest }),
             _ => (!empty).then_some(Kind::Pointwise(rest)),
         };
         if let Some(kind) = kind {
@@ -116,10 +114,5 @@ impl Work<'_> {
         let node = Node { op, inputs, outputs, site: site.clone() };
         self.items.push(None);
         self.put(self.items.len() - 1, Item { place, site, kind: Kind::Plain(node) });
-    }
-
-    fn put(&mut self, at: usize, item: Item) {
-        self.items[at] = Some(item);
-        self.link(at);
     }
 }

@@ -15,12 +15,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Inputs: those of the main operation, then those of the expression but for the product. Outputs: the expression's.
+/// Inputs: those of the main operation, then those of the expression but for the product. Outputs: the expression's, then those of the main
+/// operation but for the product.
 pub(crate) struct Fused {
     main: Arc<dyn Op>,
     inputs: usize,
     expression: Pointwise,
-    /// Which input of the expression is the main operation's output.
+    /// Which input of the expression is the product: the main operation's first output.
     product: usize,
 }
 
@@ -31,18 +32,18 @@ impl fmt::Debug for Fused {
 }
 
 impl Fused {
-    /// `main` takes `inputs` inputs and has one output, whose elements are those of the expression's outputs.
+    /// `main` takes `inputs` inputs; its first output has the elements of the expression's outputs.
     pub fn new(main: Arc<dyn Op>, inputs: usize, expression: Pointwise, product: usize) -> Fused {
         assert!(main.takes_epilogue(), "{}: it hands nothing over", main.name());
         Fused { main, inputs, expression, product }
     }
 
-    /// What the main operation gives for these inputs, and the same as the expression sees it: with the shape of its outputs.
-    fn product(&self, inputs: &[Spec], shape: &Shape) -> Result<(Spec, Spec)> {
-        let own = one_spec(self.main.infer(&inputs[..self.inputs])?);
-        let seen = Spec::new(shape.clone(), own.dtype);
-        assert_eq!(own.shape.elements(), shape.elements(), "{}: an expression of another size", self.main.name());
-        Ok((own, seen))
+    /// What the main operation gives for these inputs, and its product as the expression sees it: with the shape of its outputs.
+    fn made(&self, inputs: &[Spec], shape: &Shape) -> Result<(Vec<Spec>, Spec)> {
+        let made = self.main.infer(&inputs[..self.inputs])?;
+        let seen = Spec::new(shape.clone(), made[0].dtype);
+        assert_eq!(made[0].shape.elements(), shape.elements(), "{}: an expression of another size", self.main.name());
+        Ok((made, seen))
     }
 
     /// The expression's inputs in its order, of which `product` is one.
@@ -60,14 +61,9 @@ impl Fused {
 
     /// Bytes of memory of its own that the CPU needs: the product's, where no output can hold it until it is overwritten.
     pub fn scratch(&self, inputs: &[Spec], outputs: &[Spec], in_place: &[Option<usize>]) -> Option<usize> {
-        let (own, seen) = self.product(inputs, &outputs[0].shape).expect("infer accepted these inputs");
-        home(&seen, outputs, in_place).is_none().then(|| own.bytes())
+        let (made, seen) = self.made(inputs, &outputs[0].shape).expect("infer accepted these inputs");
+        home(&seen, &outputs[..self.expression.output_count()], in_place).is_none().then(|| made[0].bytes())
     }
-}
-
-fn one_spec(mut specs: Vec<Spec>) -> Spec {
-    assert_eq!(specs.len(), 1);
-    specs.remove(0)
 }
 
 /// The output whose memory can hold the product until the expression's value takes its place.
@@ -86,8 +82,10 @@ impl Op for Fused {
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
         let shape = self.expression.shape.clone().expect("a fused expression states its shape");
-        let (_, seen) = self.product(inputs, &shape)?;
-        self.expression.infer(&self.arrange(inputs, seen))
+        let (mut made, seen) = self.made(inputs, &shape)?;
+        let mut outputs = self.expression.infer(&self.arrange(inputs, seen))?;
+        outputs.extend(made.drain(1..));
+        Ok(outputs)
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
@@ -99,24 +97,27 @@ impl Op for Fused {
         let out_specs: Vec<Spec> = (0..args.output_count()).map(|j| args.output_spec(j).clone()).collect();
         let in_place: Vec<Option<usize>> = (0..out_specs.len()).map(|j| args.in_place(j)).collect();
         // Here f16 is seen as f32, also where the main operation itself says what it makes.
-        let [own, seen] = <[Spec; 2]>::from(self.product(&specs, &out_specs[0].shape)?).map(|s| Spec { dtype: s.dtype.computed(), ..s });
+        let (made, seen) = self.made(&specs, &out_specs[0].shape)?;
+        let [own, seen] = [made[0].clone(), seen].map(|s| Spec { dtype: s.dtype.computed(), ..s });
         let outputs: Vec<Region> = (0..out_specs.len()).map(|j| args.take_output(j)).collect();
         let taken = |i: usize| (0..outputs.len()).find(|&j| in_place[j] == Some(i));
         let inputs: Vec<Region> = (0..specs.len()).map(|i| taken(i).map_or_else(|| args.input_region(i), |j| outputs[j])).collect();
-        let home = home(&seen, &out_specs, &in_place);
+        let (outputs, further) = outputs.split_at(self.expression.output_count());
+        let home = home(&seen, &out_specs[..outputs.len()], &in_place);
         let memory = home.map(|j| outputs[j].ptr).or(args.scratch()).expect("the planner gave memory for the product");
         let handed = Handed { input: self.product, output: home };
-        let job = Job::new(&self.expression, &self.arrange(&inputs, Region { ptr: memory, spec: &seen }), &outputs, Some(handed));
+        let job = Job::new(&self.expression, &self.arrange(&inputs, Region { ptr: memory, spec: &seen }), outputs, Some(handed));
         let done = AtomicUsize::new(0);
         let apply = |start: usize, part: &mut [u8]| {
             done.fetch_add(part.len(), Ordering::Relaxed);
             job.part(start, part);
         };
-        let product = [Region { ptr: memory, spec: &own }];
+        let made: Vec<Region> = std::iter::once(Region { ptr: memory, spec: &own }).chain(further.iter().copied()).collect();
+        let fresh = vec![None; made.len()];
         // SAFETY: the regions are this operation's own, of which the caller promised the same; the product's is an output's or the scratch,
         // which nothing else reads or writes but the parts that the kernel hands over, when it no longer uses them. Outputs that took an
         // input over took one of the expression, which the main kernel does not read.
-        let mut main = unsafe { CpuArgs::new(&inputs[..self.inputs], &product, &[None]) }.with_epilogue(Epilogue(Some(&apply)));
+        let mut main = unsafe { CpuArgs::new(&inputs[..self.inputs], &made, &fresh) }.with_epilogue(Epilogue(Some(&apply)));
         self.main.cpu(&mut main)?;
         let done = done.into_inner();
         assert_eq!(done, own.bytes(), "{}: it handed over another number of bytes than it has", self.main.name());
@@ -126,8 +127,8 @@ impl Op for Fused {
     fn gpu(&self, launch: &mut Launch) -> Result<()> {
         launch.no_f64(self.name())?;
         let specs: Vec<Spec> = (0..launch.input_count()).map(|i| launch.input(i).clone()).collect();
-        let (own, seen) = self.product(&specs, launch.output_shape(0))?;
-        let own = [own];
+        let (own, seen) = self.made(&specs, launch.output_shape(0))?;
+        assert_eq!(own.len(), 1, "{}: only the CPU's kernels have outputs besides the product", self.main.name());
         let mut main = launch.inner(&specs[..self.inputs], &own, &[None]);
         self.main.gpu(&mut main)?;
         let (dispatches, scratch) = launch.end_inner(main);
@@ -162,6 +163,7 @@ impl Op for Fused {
 
     fn may_overwrite(&self, inputs: &[Spec], output: usize) -> Vec<usize> {
         let Ok(outputs) = self.infer(inputs) else { return Vec::new() };
-        (self.inputs..inputs.len()).filter(|&i| inputs[i] == outputs[output]).collect()
+        let own = output < self.expression.output_count();
+        (self.inputs..inputs.len()).filter(|&i| own && inputs[i] == outputs[output]).collect()
     }
 }
