@@ -20,6 +20,9 @@ fn is_nan(v: f32) -> bool {
 // Hook: where the loss goes, if it is wanted too.
 fn put_loss(sample: u32, v: f32) {}
 
+// Hook: where the number of the largest logit goes, if it is wanted too.
+fn put_best(sample: u32, v: u32) {}
+
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let sample = (group.y * 65535u + group.x) * SIZE + lane;
@@ -27,11 +30,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let base = sample * p.classes;
+    var best = 0u;
     var largest = logits[base];
     for (var i = 1u; i < p.classes; i++) {
         let v = logits[base + i];
-        largest = select(v, largest, largest >= v || is_nan(largest));
+        let stays = largest >= v || is_nan(largest);
+        best = select(i, best, stays);
+        largest = select(v, largest, stays);
     }
+    put_best(sample, best);
     var sum = 0.0;
     for (var i = 0u; i < p.classes; i++) {
         sum += exp(max(logits[base + i] - largest, -104.0));

@@ -130,6 +130,26 @@ fn a_bias_is_summed_beside_the_kernel() -> Result<()> {
     Ok(())
 }
 
+/// The losses, the gradient by the logits and what is counted as right, from one pass over the logits; not what is largest along another axis.
+#[test]
+fn logits_are_read_once() -> Result<()> {
+    for (classes, labels) in [([7, 7], [0u32, 3, 2, 6, 6, 1, 5]), ([7, 10], [9, 3, 2, 6, 7, 1, 5])] {
+        for axis in [-1, 0] {
+            // Besides that pass: the gradient by each loss, their mean, and what is right or what is largest.
+            both_ways(&format!("the end of a step, and axis {axis}"), &[&classes], 4, |x| {
+                let y = Tensor::new(x[0].device(), [7], &labels)?;
+                let tape = GradientTape::new();
+                tape.watch(&x[0]);
+                let loss = x[0].sparse_softmax_crossentropy(&y)?.mean_all()?;
+                let dx = tape.gradient(&loss, &x[..1])?.into_vec().remove(0).expect("the loss depends on the logits");
+                let largest = x[0].argmax(axis)?;
+                Ok(vec![dx, loss, if axis == 0 { largest } else { largest.eq(&y)? }])
+            })?;
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn two_kernels_never_become_one() -> Result<()> {
     both_ways("two products added", &[&[5, 8], &[8, 6], &[5, 8], &[8, 6]], 2, |x| {

@@ -176,18 +176,14 @@ impl<'g> Work<'g> {
         self.items[at].as_ref().expect("producers and readers are kept up to date")
     }
 
-    /// Makes the operation at `at` one with an earlier one that reads some of the same inputs, where one kernel gives both. Whether it did.
+    /// Makes the operation at `at` one with an earlier one where one reads what the other does and one kernel gives both. Whether it did.
     fn join_a_sibling(&mut self, at: usize, device: &Device) -> bool {
         let Some(Item { kind: Kind::Plain(node), .. }) = &self.items[at] else { return false };
-        for (shared, x) in node.inputs.iter().enumerate() {
+        for x in &node.inputs {
             for &sibling in &self.readers[*x] {
                 let Kind::Plain(earlier) = &self.item(sibling).kind else { continue };
-                if sibling >= at || !node.inputs[shared..].starts_with(&earlier.inputs) || self.something_between(sibling, None, at) {
-                    continue;
-                }
-                let Some(op) = node.op.together(&*earlier.op, shared, device) else { continue };
-                let outputs = node.outputs.iter().chain(&earlier.outputs).copied().collect();
-                let joined = Node { op, inputs: node.inputs.clone(), outputs, site: node.site.clone() };
+                let joined = both(node, earlier, *x, device).or_else(|| both(earlier, node, *x, device));
+                let Some(joined) = joined.filter(|_| sibling < at && !self.something_between(sibling, None, at)) else { continue };
                 let (_, item) = (self.take(sibling), self.take(at));
                 self.put(at, Item { kind: Kind::Plain(joined), ..item });
                 return true;
@@ -316,6 +312,14 @@ impl<'g> Work<'g> {
             .infer(&specs)
             .is_ok_and(|made| made.len() == outputs.len() && made.iter().zip(&outputs).all(|(s, &y)| *s == self.graph.values[y]))
     }
+}
+
+/// The node that gives what `node` and `other` give, whose inputs begin with `shared` and are inputs of `node`.
+fn both(node: &Node, other: &Node, shared: usize, device: &Device) -> Option<Node> {
+    let shared = node.inputs.iter().position(|x| *x == shared).filter(|&at| node.inputs[at..].starts_with(&other.inputs))?;
+    let outputs = node.outputs.iter().chain(&other.outputs).copied().collect();
+    let op = node.op.together(&*other.op, shared, device)?;
+    Some(Node { op, inputs: node.inputs.clone(), outputs, site: node.site.clone() })
 }
 
 fn as_pointwise(op: &dyn Op) -> Option<&Pointwise> {

@@ -7,7 +7,7 @@ use crate::losses::settings::settings;
 use crate::losses::{are_classes, as_classes, as_dense, as_float, check_classes, check_width, without_column};
 use crate::ops::pointwise::map1;
 use crate::shape::{DType, Shape};
-use crate::tensor::Tensor;
+use crate::tensor::{Squash, Tensor};
 
 settings! {
     /// The share of right predictions. What that means follows from the shapes, as Keras's `"accuracy"`:
@@ -97,13 +97,18 @@ fn binary(name: &str, y_true: &Tensor, y_pred: &Tensor, threshold: f64) -> Resul
 
 fn categorical(name: &str, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
     check_width(name, y_true.spec(), y_pred.shape())?;
-    y_pred.argmax(-1)?.eq(&as_dense(y_true, y_pred)?.argmax(-1)?)
+    scores(y_pred).argmax(-1)?.eq(&as_dense(y_true, y_pred)?.argmax(-1)?)
 }
 
 fn sparse(name: &str, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
     check_classes(name, y_true.spec(), y_pred.shape())?;
     // As floats, so that a label below 0 equals no class.
-    y_pred.argmax(-1)?.cast(DType::F32)?.eq(&as_float(&without_column(y_true, y_pred)?, DType::F32)?)
+    scores(y_pred).argmax(-1)?.cast(DType::F32)?.eq(&as_float(&without_column(y_true, y_pred)?, DType::F32)?)
+}
+
+/// What is largest where the prediction is: a softmax keeps the order of its logits, so it need not be computed for this.
+fn scores(y_pred: &Tensor) -> &Tensor {
+    y_pred.logits(Squash::Softmax).unwrap_or(y_pred)
 }
 
 /// 1 where fewer than `k` predictions are above that of the class.

@@ -18,16 +18,23 @@ impl Tensor {
     /// [`Error::Argument`] if there is no such axis; [`Error::Shape`] if it is empty; [`Error::DType`] for whole numbers.
     #[track_caller]
     pub fn argmax(&self, axis: isize) -> Result<Tensor> {
-        record_one(ArgMax { axis: axis_index(axis, self.rank(), "argmax")? }, &[self])
+        let axis = axis_index(axis, self.rank(), "argmax")?;
+        record_one(ArgMax { axis, last: axis + 1 == self.rank() }, &[self])
     }
 }
 
 #[derive(Debug, Clone)]
-struct ArgMax {
+pub(crate) struct ArgMax {
     axis: usize,
+    last: bool,
 }
 
 impl ArgMax {
+    /// Whether there is no axis after that one.
+    pub fn is_over_last(&self) -> bool {
+        self.last
+    }
+
     /// Elements along the axis, and within one step of it.
     fn sizes(&self, x: &[usize]) -> (usize, usize) {
         (x[self.axis], x[self.axis + 1..].iter().product())

@@ -103,8 +103,8 @@ impl Op for Conv2dDw {
         true
     }
 
-    fn together(&self, earlier: &dyn Op, shared: usize, device: &Device) -> Option<Arc<dyn Op>> {
-        let sums_dy = shared == 1 && (earlier as &dyn Any).downcast_ref::<Reduce>().is_some_and(|sum| sum.sums_over(&[0, 1, 2]));
+    fn together(&self, other: &dyn Op, shared: usize, device: &Device) -> Option<Arc<dyn Op>> {
+        let sums_dy = shared == 1 && (other as &dyn Any).downcast_ref::<Reduce>().is_some_and(|sum| sum.sums_over(&[0, 1, 2]));
         (sums_dy && !self.bias && matches!(device, Device::Cpu(_)))
             .then(|| Arc::new(Conv2dDw { bias: true, ..self.clone() }) as Arc<dyn Op>)
     }

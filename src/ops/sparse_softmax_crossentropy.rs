@@ -3,6 +3,7 @@
 //! The gradient by the logits is `(softmax(x) − onehot(label))·∂loss`, an op of its own: it needs no logarithm and cannot divide by a
 //! probability of 0.
 
+use super::argmax::ArgMax;
 use crate::device::Device;
 use crate::device::cpu::{CpuArgs, Real};
 use crate::error::{Error, Result};
@@ -19,10 +20,12 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 struct SparseSoftmaxCrossentropy;
 
-/// Inputs: logits, labels, the gradient by each loss. Outputs: the gradient by the logits, and with `loss` the losses.
-#[derive(Debug, Clone)]
+/// Inputs: logits, labels, the gradient by each loss. Outputs: the gradient by the logits, then with `loss` the losses, then with `best` the
+/// number of each sample's largest logit.
+#[derive(Debug, Clone, Default)]
 struct SparseSoftmaxCrossentropyDx {
     loss: bool,
+    best: bool,
 }
 
 const NAME: &str = "sparse_softmax_crossentropy";
@@ -131,7 +134,7 @@ impl Op for SparseSoftmaxCrossentropy {
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
-        let dx = cx.when(0, || record_one(SparseSoftmaxCrossentropyDx { loss: false }, &[&cx.inputs[0], &cx.inputs[1], cx.dy()]))?;
+        let dx = cx.when(0, || record_one(SparseSoftmaxCrossentropyDx::default(), &[&cx.inputs[0], &cx.inputs[1], cx.dy()]))?;
         Ok(vec![dx, None])
     }
 
@@ -170,7 +173,8 @@ impl Op for SparseSoftmaxCrossentropyDx {
         if inputs[2] != want {
             return Err(Error::shape(self.name(), want.to_string(), &inputs[2]));
         }
-        Ok(if self.loss { vec![inputs[0].clone(), want] } else { vec![inputs[0].clone()] })
+        let best = self.best.then(|| Spec::new(want.shape.clone(), DType::U32));
+        Ok([inputs[0].clone()].into_iter().chain(self.loss.then_some(want)).chain(best).collect())
     }
 
     fn grad(&self, cx: &GradCx) -> Result<Vec<Option<Tensor>>> {
@@ -181,7 +185,7 @@ impl Op for SparseSoftmaxCrossentropyDx {
             logits.softmax()?.softmax_dx(g)?.mul(&column)
         })?;
         let by_dy = cx.when(2, || {
-            record_one(SparseSoftmaxCrossentropyDx { loss: false }, &[logits, labels, &dy.ones_like()?])?.mul(g)?.sum(&[-1], false)
+            record_one(SparseSoftmaxCrossentropyDx::default(), &[logits, labels, &dy.ones_like()?])?.mul(g)?.sum(&[-1], false)
         })?;
         Ok(vec![by_logits, None, by_dy])
     }
@@ -193,11 +197,14 @@ impl Op for SparseSoftmaxCrossentropyDx {
             let (x, dy, dx) = (args.input::<T>(0), args.input::<T>(2), args.output::<T>(0));
             let mut unwanted = vec![T::of(0.0); if self.loss { 0 } else { dy.len() }];
             let losses = if self.loss { args.output::<T>(1) } else { &mut unwanted[..] };
-            let samples = dx.par_chunks_mut(classes).zip(losses).with_min_len(group(classes)).enumerate();
-            samples.for_each(|(sample, (dx, loss))| {
+            let mut unwanted = vec![0u32; if self.best { 0 } else { dy.len() }];
+            let best = if self.best { args.output::<u32>(1 + usize::from(self.loss)) } else { &mut unwanted[..] };
+            let samples = dx.par_chunks_mut(classes).zip(losses).zip(best).with_min_len(group(classes)).enumerate();
+            samples.for_each(|(sample, ((dx, loss), best))| {
                 let x = &x[sample * classes..][..classes];
                 let (largest, sum) = statistics(x);
                 *loss = sum.ln() - (x[labels.index(sample)] - largest);
+                *best = x.iter().position(|x| *x == largest || x.is_nan()).unwrap_or(0) as u32;
                 dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (x - largest).exp() / sum * dy[sample]);
                 dx[labels.index(sample)] -= dy[sample];
             });
@@ -215,13 +222,25 @@ impl Op for SparseSoftmaxCrossentropyDx {
             shader = shader.hook("put_loss", "loss[sample] = v;").binding(buffers.len(), "loss", "f32", true);
             buffers.push(Buffer::Output(1));
         }
+        if self.best {
+            shader = shader.hook("put_best", "best[sample] = v;").binding(buffers.len(), "best", "u32", true);
+            buffers.push(Buffer::Output(1 + usize::from(self.loss)));
+        }
         launch.threads(shader, &buffers, &[samples as u32, classes as u32, NAN_BITS], samples, 64);
         Ok(())
     }
 
-    fn together(&self, earlier: &dyn Op, shared: usize, _device: &Device) -> Option<Arc<dyn Op>> {
-        let losses = (earlier as &dyn Any).is::<SparseSoftmaxCrossentropy>() && shared == 0 && !self.loss;
-        losses.then(|| Arc::new(SparseSoftmaxCrossentropyDx { loss: true }) as Arc<dyn Op>)
+    fn together(&self, other: &dyn Op, shared: usize, _device: &Device) -> Option<Arc<dyn Op>> {
+        let other: &dyn Any = other;
+        let both = match other.downcast_ref::<ArgMax>() {
+            // The logits' last axis is the one that the labels lack.
+            Some(argmax) if argmax.is_over_last() && !self.best => SparseSoftmaxCrossentropyDx { best: true, ..*self },
+            None if other.is::<SparseSoftmaxCrossentropy>() && !self.loss && !self.best => {
+                SparseSoftmaxCrossentropyDx { loss: true, ..*self }
+            }
+            _ => return None,
+        };
+        (shared == 0).then(|| Arc::new(both) as Arc<dyn Op>)
     }
 }
 

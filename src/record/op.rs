@@ -64,10 +64,10 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
         false
     }
 
-    /// An operation that gives this one's outputs and after them those of `earlier`, an operation on some of the same inputs, from number `shared`
+    /// An operation that gives this one's outputs and after them those of `other`, an operation on some of the same inputs, from number `shared`
     /// on: where one pass over memory makes both.
-    fn together(&self, earlier: &dyn Op, shared: usize, device: &Device) -> Option<Arc<dyn Op>> {
-        let _ = (earlier, shared, device);
+    fn together(&self, other: &dyn Op, shared: usize, device: &Device) -> Option<Arc<dyn Op>> {
+        let _ = (other, shared, device);
         None
     }
 
