@@ -151,6 +151,21 @@ fn logits_are_read_once() -> Result<()> {
 }
 
 #[test]
+fn the_largest_logit_is_the_first_of_equals_and_nan_above_all() -> Result<()> {
+    let logits = [2.0, 2.0, 1.0, f32::NAN, f32::INFINITY, f32::NAN, -0.0, 0.0, 0.0, 1.0, f32::NAN, 7.0];
+    for device in devices("the largest logit") {
+        let (x, y) = (Tensor::new(&device, [4, 3], &logits)?, Tensor::new(&device, [4], &[0u32; 4])?);
+        let found = outcome(&[&x], &|x| {
+            let dx = gradients(|x| x[0].sparse_softmax_crossentropy(&y)?.sum_all(), x)?.remove(0);
+            Ok(vec![x[0].argmax(-1)?, dx])
+        })?;
+        assert_eq!(found.values[0], [0.0, 0.0, 0.0, 1.0], "{device}");
+        assert!(!fusing() || !found.steps.iter().any(|step| step.starts_with("argmax")), "{:?}", found.steps);
+    }
+    Ok(())
+}
+
+#[test]
 fn two_kernels_never_become_one() -> Result<()> {
     both_ways("two products added", &[&[5, 8], &[8, 6], &[5, 8], &[8, 6]], 2, |x| {
         Ok(vec![x[0].matmul(&x[1])?.add(&x[2].matmul(&x[3])?)?.relu()?])
