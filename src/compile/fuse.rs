@@ -1,5 +1,6 @@
-//! Makes one operation of several: a pointwise operation joins the one whose result it works on.
+//! Makes one operation of several.
 //!
+//! * Operations on the same inputs, where one offers it ([`Op::together`]): a pass over memory that makes both.
 //! * Pointwise after pointwise: one expression.
 //! * Pointwise after an operation that takes an epilogue (a product, a convolution, a sum): the expression runs on the results before they leave
 //!   the kernel. So a bias, an activation, the mask of its gradient and an optimizer's update need no pass over memory of their own.
@@ -7,7 +8,8 @@
 //!   squares of a variance and the products in the gradients of a normalization are never stored.
 //!
 //! Two operations may only become one if no third one has to run between them. Values that others read as well stay outputs. The numbers
-//! stay the same: the same operations run on each element in the same order. `GRADUS_FUSE=0` turns the pass off.
+//! stay the same: the same operations run on each element in the same order, but for what [`Op::together`] adds up otherwise.
+//! `GRADUS_FUSE=0` turns the pass off.
 
 mod sums;
 

@@ -11,6 +11,10 @@ use crate::shape::{DType, Shape};
 use std::any::Any;
 use std::sync::Arc;
 
+/// The most elements of an expression in a sum: kernels count them in words of 32 bits, and the parts of a sum take memory too. What is larger
+/// has to be stored, and is refused where it cannot be.
+const MOST_ELEMENTS: usize = 1 << 31;
+
 /// A sum that is alone in reading a value.
 struct Sum {
     value: usize,
@@ -73,7 +77,7 @@ impl Work<'_> {
         let reduce = (&**op as &dyn Any).downcast_ref::<Reduce>().filter(|reduce| reduce.adds())?.clone();
         let spec = &self.graph.values[seen];
         let shape = spec.shape.clone();
-        (spec.dtype == DType::F32 && shape.elements() > 0).then_some(Sum { value, view, at, reduce, seen: shape, result })
+        (spec.dtype == DType::F32 && (1..=MOST_ELEMENTS).contains(&shape.elements())).then_some(Sum { value, view, at, reduce, seen: shape, result })
     }
 
     /// Whether fewer bytes are moved when `before` is evaluated in a sum and `rest` where `piece` was, the end of a kernel if that has a `product`.
