@@ -343,6 +343,11 @@ fn what_only_a_sum_reads_is_not_stored() -> Result<()> {
             made.iter().map(|y| y.sum(axes, true)).collect()
         })?;
     }
+    both_ways("a sum that others read too", &[&[300, 5], &[7, 5]], 2, |x| {
+        let sum = x[0].square()?.sum(&[0], true)?;
+        let root = sum.sqrt()?;
+        Ok(vec![x[1].mul(&root)?.div(&sum)?, root, sum])
+    })?;
     both_ways("the squares of a gradient", &[&[20, 5], &[20, 6]], 2, |x| {
         let product = x[0].matmul_with(&x[1], true, false)?;
         Ok(vec![product.square()?.sum_all()?, product])

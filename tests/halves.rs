@@ -277,7 +277,9 @@ fn a_mixed_step_takes_about_half_the_memory() -> Result<()> {
         Ok(step.programs()[0].planned_bytes())
     };
     let (single, mixed) = (bytes("float32")?, bytes("mixed_float16")?);
-    assert!(mixed < single * 6 / 10, "{mixed} of {single} bytes");
+    // Apart, what is cast is stored in both types.
+    let tenths = if std::env::var_os("GRADUS_FUSE").is_some_and(|value| value == "0") { 7 } else { 6 };
+    assert!(mixed < single * tenths / 10, "{mixed} of {single} bytes");
     Ok(())
 }
 

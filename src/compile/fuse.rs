@@ -159,7 +159,9 @@ impl<'g> Work<'g> {
                 self.readers[x].push(at);
             }
         }
-        outputs.into_iter().for_each(|y| self.producer[y] = Some(at));
+        for y in outputs {
+            assert!(self.producer[y].replace(at).is_none(), "{}: a value is made twice", self.graph.values[y]);
+        }
     }
 
     fn take(&mut self, at: usize) -> Item {
@@ -229,8 +231,11 @@ impl<'g> Work<'g> {
         };
         // What the second one's kernel reads has to be there before the kernel, not after it.
         let feeds_kernel = own_kernel.as_ref().is_some_and(|kernel| first_item.outputs().iter().any(|y| kernel.inputs.contains(y)));
+        // What the first one's kernel gives besides its product is not handed over.
+        let reads_further = kernel.as_ref().is_some_and(|kernel| kernel.outputs[1..].iter().any(|y| after.inputs().contains(y)));
         if (kernel.is_some() && own_kernel.is_some())
             || feeds_kernel
+            || reads_further
             || !self.same_size(value, &after)
             || self.something_between(maker, view, second)
         {
@@ -285,7 +290,9 @@ impl<'g> Work<'g> {
     /// Whether anything that reads what `first` makes must run before `second`, other than `second` itself.
     fn something_between(&self, first: usize, view: Option<usize>, second: usize) -> bool {
         let mut seen: HashSet<usize> = HashSet::new();
-        let start = self.item(view.unwrap_or(first)).outputs();
+        let mut start = self.item(first).outputs();
+        // The first output is seen through the view alone.
+        view.into_iter().for_each(|view| start[0] = self.item(view).outputs()[0]);
         let mut open: Vec<usize> = start.iter().flat_map(|&y| self.readers[y].iter().copied()).filter(|&r| r != second).collect();
         while let Some(at) = open.pop() {
             if at == second || seen.len() > MOST_VISITS {

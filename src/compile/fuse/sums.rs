@@ -77,7 +77,14 @@ impl Work<'_> {
         let reduce = (&**op as &dyn Any).downcast_ref::<Reduce>().filter(|reduce| reduce.adds())?.clone();
         let spec = &self.graph.values[seen];
         let shape = spec.shape.clone();
-        (spec.dtype == DType::F32 && (1..=MOST_ELEMENTS).contains(&shape.elements())).then_some(Sum { value, view, at, reduce, seen: shape, result })
+        (spec.dtype == DType::F32 && (1..=MOST_ELEMENTS).contains(&shape.elements())).then_some(Sum {
+            value,
+            view,
+            at,
+            reduce,
+            seen: shape,
+            result,
+        })
     }
 
     /// Whether fewer bytes are moved when `before` is evaluated in a sum and `rest` where `piece` was, the end of a kernel if that has a `product`.
@@ -108,7 +115,8 @@ impl Work<'_> {
             sum.view.map(|view| self.take(view));
             let item = self.take(sum.at);
             if let Kind::Epilogue { piece, .. } = item.kind {
-                self.put(sum.at, Item { kind: Kind::Pointwise(piece), ..item });
+                // The sum itself may have been one of its results.
+                self.put(sum.at, Item { kind: Kind::Pointwise(piece.only(|y| y != sum.result)), ..item });
             }
         }
         let value = before.outputs().next().expect("a sum of something");
