@@ -46,18 +46,20 @@ impl Tuning {
     /// [`Error::Argument`] for another value of `GRADUS_TUNE`, and if there is no folder for the file.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn of_environment(info: &wgpu::AdapterInfo) -> Result<Tuning> {
-        let value = std::env::var("GRADUS_TUNE").unwrap_or_default();
-        if value.is_empty() || value == "0" {
-            return Ok(Tuning::Off);
-        }
-        let name = format!("{} {} {} {}", info.name, info.backend, info.driver, info.driver_info);
-        let name: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        let path = crate::data::fetch::cache_folder()?.join("tune").join(format!("{}.txt", name.join("-")));
-        match value.as_str() {
-            "1" => Ok(Tuning::Measured(path)),
-            "pinned" => Ok(Tuning::Pinned(path)),
-            other => Err(Error::argument("GRADUS_TUNE", "0, 1 or pinned", other)),
-        }
+        let adapter = format!("{} {} {} {}", info.name, info.backend, info.driver, info.driver_info);
+        Tuning::of(&std::env::var("GRADUS_TUNE").unwrap_or_default(), &adapter)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn of(value: &str, adapter: &str) -> Result<Tuning> {
+        let from_file = match value {
+            "" | "0" => return Ok(Tuning::Off),
+            "1" => Tuning::Measured,
+            "pinned" => Tuning::Pinned,
+            other => return Err(Error::argument("GRADUS_TUNE", "0, 1 or pinned", other)),
+        };
+        let name: Vec<&str> = adapter.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        Ok(from_file(crate::data::fetch::cache_folder()?.join("tune").join(format!("{}.txt", name.join("-")))))
     }
 }
 
@@ -199,4 +201,24 @@ fn alone(step: &Step, scratch: &[usize]) -> Plan {
         scratch_slots: scratch.iter().map(|&bytes| new(bytes)).collect(),
     };
     Plan { steps: vec![step], slots, outputs: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_environment_may_say() -> Result<()> {
+        assert_eq!((Tuning::of("", "card")?, Tuning::of("0", "card")?), (Tuning::Off, Tuning::Off));
+        let error = Tuning::of("yes", "card").expect_err("there is no such value").to_string();
+        assert!(error.contains("GRADUS_TUNE") && error.contains("0, 1 or pinned") && error.contains("yes"), "{error}");
+        // A file of its own for each adapter, whatever signs its name has.
+        let path = |tuning| match tuning {
+            Tuning::Measured(path) | Tuning::Pinned(path) => path,
+            Tuning::Off => unreachable!("measured or pinned"),
+        };
+        let [measured, pinned] = [path(Tuning::of("1", "Card (R) 7/x 1.2")?), path(Tuning::of("pinned", "Card (R) 7/x 1.2")?)];
+        assert!(measured == pinned && measured.ends_with("tune/Card-R-7-x-1-2.txt"), "{measured:?} {pinned:?}");
+        Ok(())
+    }
 }
