@@ -9,6 +9,7 @@ use gradus::models::Sequential;
 use gradus::ops::conv2d::Conv2dParams;
 use gradus::ops::pointwise::{map, map1};
 use gradus::optimizers::{Adam, Optimizer};
+use gradus::record::GradientOptions;
 use gradus::testing::{close, gpu_with_hardware_kernels, same_bits, without_fusion};
 use gradus::{DType, Device, Function, GradientTape, Result, Tensor, Variable};
 use models::{batch, devices, small, step, waves};
@@ -163,6 +164,20 @@ fn the_largest_logit_is_the_first_of_equals_and_nan_above_all() -> Result<()> {
         assert!(!fusing() || !found.steps.iter().any(|step| step.starts_with("argmax")), "{:?}", found.steps);
     }
     Ok(())
+}
+
+/// The gradient reads the losses, so one pass cannot make both.
+#[test]
+fn losses_that_weigh_their_own_gradient_come_first() -> Result<()> {
+    both_ways("losses as weights", &[&[7, 10]], 2, |x| {
+        let y = Tensor::new(x[0].device(), [7], &[9u32, 3, 2, 6, 7, 1, 5])?;
+        let tape = GradientTape::new();
+        tape.watch(&x[0]);
+        let loss = x[0].sparse_softmax_crossentropy(&y)?;
+        let weights = GradientOptions { output_gradients: Some(&[&loss]), ..GradientOptions::default() };
+        let dx = tape.gradient_with(&[&loss], &x[..1], weights)?.into_vec().remove(0).expect("the loss depends on the logits");
+        Ok(vec![dx, x[0].argmax(-1)?])
+    })
 }
 
 #[test]

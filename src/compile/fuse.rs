@@ -187,7 +187,11 @@ impl<'g> Work<'g> {
             for &sibling in &self.readers[*x] {
                 let Kind::Plain(earlier) = &self.item(sibling).kind else { continue };
                 let joined = both(node, earlier, *x, device).or_else(|| both(earlier, node, *x, device));
-                let Some(joined) = joined.filter(|_| sibling < at && !self.something_between(sibling, None, at)) else { continue };
+                let Some(joined) = joined.filter(|_| sibling < at) else { continue };
+                // What was joined before may stand behind what reads it, so neither may wait for the other.
+                if self.waits(at, sibling) || self.waits(sibling, at) {
+                    continue;
+                }
                 let (_, item) = (self.take(sibling), self.take(at));
                 self.put(at, Item { kind: Kind::Plain(joined), ..item });
                 return true;
@@ -285,6 +289,12 @@ impl<'g> Work<'g> {
     fn same_size(&self, value: usize, piece: &Piece) -> bool {
         let y = piece.outputs().next().expect("an expression has an output");
         self.graph.values[value].shape == self.graph.values[y].shape
+    }
+
+    /// Whether `second` cannot run before `first` has.
+    fn waits(&self, second: usize, first: usize) -> bool {
+        let reads = self.item(first).outputs().iter().any(|&y| self.readers[y].contains(&second));
+        reads || self.something_between(first, None, second)
     }
 
     /// Whether anything that reads what `first` makes must run before `second`, other than `second` itself.
