@@ -4,8 +4,8 @@
 //! `cargo bench --bench step` measures models M and C at batches of 32 and 128 on every device of this machine. `-- --model M --batch 128
 //! --device cpu` measures one. `--fuse both` runs each with and without fusion (`GRADUS_FUSE`), `--rounds N` says how often all take their
 //! turn, `--steps N`, `--warmup N` and `--images N` how much is measured in a turn, `--json` prints a line of JSON per row and turn. Every row is
-//! a process of its own. On a GPU the host's processor time is measured too, for steps that are not waited for, and next to it what the same number
-//! of dispatches costs by wgpu alone. `--floor` prints the floors alone and measures no step; `--profile` prints how long every kernel of a step takes.
+//! a process of its own. On a GPU the host's processor time is measured too, for steps that are not waited for, and next to it what as many
+//! dispatches that take as long cost by wgpu alone. `--floor` prints the floors alone and measures no step; `--profile` prints how long every kernel of a step takes.
 
 mod common;
 

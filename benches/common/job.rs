@@ -1,8 +1,9 @@
 //! What one process measures: a network trained or asked on a device. Peak memory and the time of the first step mean something only in a
 //! fresh process, so a bench starts itself once for every row.
 
+use super::bare::{self, Rhythm};
 use super::network::Network;
-use super::{bare, device, is_software, median, memory_mb, round, thread_seconds};
+use super::{device, is_software, median, memory_mb, round, thread_seconds};
 use anyhow::{Context, Result, bail, ensure};
 use gradus::device::{Profile, profile};
 use gradus::ops::random::host;
@@ -146,7 +147,9 @@ impl Job {
         row["batch"] = json!(self.batch);
         row["device"] = json!(device.to_string());
         row["parameters"] = json!(network.parameters());
-        row["peak_rss_mb"] = json!(memory_mb("VmHWM:"));
+        if row["peak_rss_mb"].is_null() {
+            row["peak_rss_mb"] = json!(memory_mb("VmHWM:"));
+        }
         Ok(row)
     }
 }
@@ -171,8 +174,11 @@ fn train(network: &Network, device: &Device, job: &Job) -> Result<Value> {
     row["dispatches"] = json!(program.dispatches());
     if let Device::Gpu(gpu) = device {
         let micros = |seconds: f64| round(1e6 * seconds);
-        row["host_us"] = json!(host_seconds(&step, &batches, 4 * job.steps)?.map(|s| micros(s / program.dispatches() as f64)));
-        row["bare_us"] = json!(bare::dispatch_seconds(gpu.name())?.map(micros));
+        // What follows takes memory that is not the step's.
+        row["peak_rss_mb"] = json!(memory_mb("VmHWM:"));
+        let (seconds, rhythm) = host_seconds(&step, &batches, device, 4 * job.steps, program.dispatches())?;
+        row["host_us"] = json!(seconds.map(|s| micros(s / program.dispatches() as f64)));
+        row["bare_us"] = json!(bare::dispatch_seconds(gpu.name(), &rhythm)?.map(micros));
     }
     row["build_ms"] = json!(round(program.build_time().as_secs_f64() * 1e3));
     row["planned_mb"] = json!(round(program.planned_bytes() as f64 / 1e6));
@@ -180,14 +186,24 @@ fn train(network: &Network, device: &Device, job: &Job) -> Result<Value> {
     Ok(row)
 }
 
-/// What a step costs the thread that takes it, while the adapter computes: its time on a processor. The loss is not read.
-fn host_seconds(step: &Function, batches: &[(Tensor, Tensor)], steps: usize) -> Result<Option<f64>> {
-    let before = thread_seconds();
+/// What a step costs the thread that takes it, while the adapter computes: its time on a processor. The loss is not read. And how the steps went.
+fn host_seconds(
+    step: &Function,
+    batches: &[(Tensor, Tensor)],
+    device: &Device,
+    steps: usize,
+    dispatches: usize,
+) -> Result<(Option<f64>, Rhythm)> {
+    device.synchronize()?;
+    let (start, submissions, before) = (Instant::now(), device.stats().submissions, thread_seconds());
     for i in 0..steps {
         let (x, y) = &batches[i % DISTINCT];
         step.call(&[x, y])?;
     }
-    Ok(before.zip(thread_seconds()).map(|(before, after)| (after - before) / steps as f64))
+    let seconds = before.zip(thread_seconds()).map(|(before, after)| (after - before) / steps as f64);
+    device.synchronize()?;
+    let submissions = (device.stats().submissions - submissions) as usize;
+    Ok((seconds, Rhythm { dispatches, step: start.elapsed() / steps as u32, steps, submissions }))
 }
 
 fn predict(network: &Network, device: &Device, job: &Job) -> Result<Value> {
