@@ -1,9 +1,10 @@
 //! Matrix products on the CPU, through the `gemm` crate, with an order of additions that depends on the shapes alone.
 
-use super::{Element, Epilogue, Real};
+use super::{Element, Epilogue, Real, narrow};
 use rayon::prelude::*;
 use std::any::Any;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// A matrix inside a slice, with the distance between neighbours in either direction.
 #[derive(Clone, Copy)]
@@ -33,7 +34,7 @@ impl<'a, T> Matrix<'a, T> {
         Matrix { data: &self.data[start..], ..self }
     }
 
-    fn holds(&self, rows: usize, columns: usize) -> bool {
+    pub(super) fn holds(&self, rows: usize, columns: usize) -> bool {
         rows == 0 || columns == 0 || (rows - 1) * self.row_stride + (columns - 1) * self.col_stride < self.data.len()
     }
 }
@@ -54,6 +55,9 @@ pub fn gemm<T: Real>([m, n, k]: [usize; 3], c: &mut [T], c_stride: usize, a: Mat
 /// added in order. The cuts depend on `[m, n, k]` alone. `c` has no gaps between its rows; `then` gets its finished parts, where the first
 /// element of `c` has number `first`.
 pub fn gemm_parallel<T: Real>(size: [usize; 3], c: &mut [T], a: Matrix<T>, b: Matrix<T>, (then, first): (Epilogue, usize)) {
+    if narrow::suits(size, &b) {
+        return narrow::product(size, c, a, b, (then, first));
+    }
     let [m, n, _] = size;
     let cuts = Cuts::of(size);
     assert_eq!(c.len(), m * n, "the size of c");
@@ -162,27 +166,34 @@ impl Cuts {
         let (count, length) = if whole { (1, rows.len() * columns.len()) } else { (rows.len(), columns.len()) };
         for row in rows.start..rows.start + count {
             // SAFETY: as above, and the product has been written.
-            let part = unsafe { std::slice::from_raw_parts_mut(target.start.add(at(row)), length) };
-            then.apply(first + at(row), part);
+            then.apply(first + at(row), unsafe { target.row(row, columns.start..columns.start + length) });
         }
     }
 }
 
 /// Part `index` of `0..length` cut into `parts`: whole multiples of 16, which the kernels' registers hold, but for the last.
-fn part(length: usize, parts: usize, index: usize) -> std::ops::Range<usize> {
+fn part(length: usize, parts: usize, index: usize) -> Range<usize> {
     let step = length.div_ceil(parts).next_multiple_of(16);
     (index * step).min(length)..((index + 1) * step).min(length)
 }
 
 /// Where the blocks of a product go: rows `stride` apart.
-struct Target<T> {
-    start: *mut T,
-    stride: usize,
+pub(super) struct Target<T> {
+    pub start: *mut T,
+    pub stride: usize,
 }
 
 impl<T> Target<T> {
     fn plane(&self, offset: usize) -> Target<T> {
         Target { start: self.start.wrapping_add(offset), stride: self.stride }
+    }
+
+    /// # Safety
+    /// The target has this row and these columns of it, and nobody else reads or writes them while they are in use.
+    #[expect(clippy::mut_from_ref, reason = "each task has another part")]
+    pub(super) unsafe fn row(&self, row: usize, columns: Range<usize>) -> &mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.wrapping_add(row * self.stride + columns.start), columns.len()) }
     }
 }
 

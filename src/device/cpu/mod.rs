@@ -4,6 +4,7 @@ mod args;
 pub mod gemm;
 mod halves;
 mod memory;
+mod narrow;
 pub mod tile;
 
 pub(crate) use args::Region;
