@@ -4,12 +4,13 @@
 //! that is possible; what else is computed has a register of one block, which is used again when its value is no longer needed.
 
 use super::Pointwise;
-use super::access::{Access, Base, fill};
+use super::access::{Base, fill};
 use super::expr::Node;
 use super::loops::{
     BLOCK, Registers, Values, binary, compare, compare_words, floats_to_words, round, select, unary, whole_numbers, words_to_floats,
 };
-use super::schedule::{Place, Reading, Schedule};
+use super::prepared::Prepared;
+use super::schedule::{Place, Schedule};
 use crate::device::cpu::{Real, Region};
 use crate::record::op::CpuArgs;
 use crate::shape::DType;
@@ -18,6 +19,7 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Elements that one task computes: fixed, so that the work never depends on the number of threads.
@@ -25,12 +27,11 @@ const TASK: usize = 1 << 15;
 
 /// An expression and its tensors in memory.
 pub(super) struct Job {
-    types: Vec<DType>,
-    inputs: Vec<(Base, DType, Access)>,
+    prepared: Arc<Prepared>,
+    inputs: Vec<(Base, DType)>,
     outputs: Vec<(Base, DType)>,
-    elements: usize,
     handed: Option<Handed>,
-    schedule: Schedule,
+    schedule: Arc<Schedule>,
     /// Registers with one value for all elements.
     constants: Vec<(usize, Constant)>,
     /// No other's; 0 while the constants are made.
@@ -64,8 +65,8 @@ pub(super) fn run(op: &Pointwise, args: &CpuArgs) {
     let taken = |i: usize| (0..outputs.len()).find(|&j| args.in_place(j) == Some(i));
     let inputs: Vec<Region> = (0..args.input_count()).map(|i| taken(i).map_or_else(|| args.input_region(i), |j| outputs[j])).collect();
     let job = Job::new(op, &inputs, &outputs, None);
-    let tasks = job.elements.div_ceil(TASK);
-    let task = |t: usize| job.run(t * TASK..((t + 1) * TASK).min(job.elements), None);
+    let tasks = job.prepared.elements.div_ceil(TASK);
+    let task = |t: usize| job.run(t * TASK..((t + 1) * TASK).min(job.prepared.elements), None);
     match tasks {
         0 => {}
         1 => task(0),
@@ -81,49 +82,31 @@ thread_local! {
 impl Job {
     /// Inputs that an output took over are given as that output's memory.
     pub fn new(op: &Pointwise, inputs: &[Region], outputs: &[Region], handed: Option<Handed>) -> Job {
-        let kinds: Vec<DType> = inputs.iter().map(|x| x.spec.dtype).collect();
-        let shape = &outputs[0].spec.shape;
-        let inputs: Vec<_> = inputs.iter().map(|x| (Base(x.ptr), x.spec.dtype, Access::of(&x.spec.shape, shape))).collect();
-        let reading: Vec<Reading> = inputs.iter().map(|(_, kind, access)| access.reading(*kind)).collect();
-        let mut job = Job {
-            types: op.types(&kinds).expect("infer accepted these types").into_iter().map(DType::computed).collect(),
-            inputs,
-            outputs: outputs.iter().map(|y| (Base(y.ptr), y.spec.dtype)).collect(),
-            elements: shape.elements(),
-            handed,
-            schedule: Schedule::uniform(&op.nodes, &reading),
-            constants: Vec::new(),
-            number: 0,
-        };
-        let uniform = job.uniform();
-        let holds = |node: usize| matches!(uniform[node], Some(Constant::Word(word)) if word != 0);
-        let kept = |j: usize, i: usize| job.inputs[i].0.0 == job.outputs[j].0.0;
-        let schedule = Schedule::new(&job.schedule, &op.outputs, &reading, holds, kept);
-        job.constants = schedule.constants.iter().filter_map(|&node| Some((schedule.register(node), uniform[node]?))).collect();
-        static JOBS: AtomicU64 = AtomicU64::new(1);
-        Job { schedule, number: JOBS.fetch_add(1, Ordering::Relaxed), ..job }
-    }
-
-    /// Evaluates the nodes that are the same for all elements, which are what is scheduled.
-    fn uniform(&self) -> Vec<Option<Constant>> {
-        let mut values = vec![None; self.types.len()];
-        if !self.schedule.steps.is_empty() {
-            self.run(0..1, None);
-            with_real!(self.float(), T => self.collect::<T>(&mut values));
+        let prepared = Prepared::of(op, inputs, outputs);
+        let places = |regions: &[Region]| regions.iter().map(|x| (Base(x.ptr), x.spec.dtype)).collect();
+        let (inputs, outputs, schedule) = (places(inputs), places(outputs), prepared.uniform.clone());
+        let job = Job { prepared, inputs, outputs, handed, schedule, constants: Vec::new(), number: 0 };
+        if !job.schedule.steps.is_empty() {
+            job.run(0..1, None);
         }
-        values
+        with_real!(job.prepared.float, T => job.with_constants::<T>(&op.outputs))
     }
 
-    fn collect<T: Real>(&self, values: &mut [Option<Constant>]) {
-        with_registers(|registers: &mut Registers<T>| {
-            for &node in &self.schedule.steps {
-                let register = self.schedule.register(node);
-                values[node] = Some(match self.types[node].is_float() {
-                    true => Constant::Float(registers.floats[register][0].as_f64()),
-                    false => Constant::Word(registers.words[register][0]),
-                });
-            }
+    /// The job for all elements, after the nodes that are the same for all were evaluated.
+    fn with_constants<T: Real>(self, outputs: &[usize]) -> Job {
+        static JOBS: AtomicU64 = AtomicU64::new(1);
+        let kept = |j: usize, i: usize| self.inputs[i].0.0 == self.outputs[j].0.0;
+        let (schedule, constants) = with_registers(|registers: &mut Registers<T>| {
+            let word = |node: usize| registers.words[self.schedule.register(node)][0];
+            let schedule = self.prepared.schedule(outputs, |node| word(node) != 0, kept);
+            let constant = |&node: &usize| match self.prepared.types[node].is_float() {
+                true => Constant::Float(registers.floats[self.schedule.register(node)][0].as_f64()),
+                false => Constant::Word(word(node)),
+            };
+            let constants = schedule.constants.iter().map(|node| (schedule.register(*node), constant(node))).collect();
+            (schedule, constants)
         });
+        Job { schedule, constants, number: JOBS.fetch_add(1, Ordering::Relaxed), ..self }
     }
 
     /// Evaluates the elements from `start` on whose handed input is `part`, which then holds the output in its place.
@@ -131,13 +114,13 @@ impl Job {
         let handed = self.handed.expect("only such jobs are done in parts");
         let size = self.inputs[handed.input].1.size();
         let range = start..start + part.len() / size;
-        assert!(range.end <= self.elements, "a kernel handed over more than there is");
+        assert!(range.end <= self.prepared.elements, "a kernel handed over more than there is");
         self.run(range, Some(Moved::Handed(Base(part.as_mut_ptr().wrapping_sub(start * size)))));
     }
 
     /// Evaluates the elements of `range`: those of output `j` go to the `j`th of equal parts of `to`. All outputs are of this type.
     pub fn fill<T: Real>(&self, range: Range<usize>, to: &mut [T]) {
-        assert!(range.end <= self.elements && to.len() == range.len() * self.outputs.len(), "a part of another size");
+        assert!(range.end <= self.prepared.elements && to.len() == range.len() * self.outputs.len(), "a part of another size");
         assert!(self.outputs.iter().all(|(_, kind)| *kind == T::DTYPE), "an expression of another type");
         let (first, step) = (to.as_mut_ptr().wrapping_sub(range.start), range.len() * size_of::<T>());
         self.run(range, Some(Moved::Outputs(Base(first.cast()), step)));
@@ -147,12 +130,8 @@ impl Job {
         self.outputs.len()
     }
 
-    fn float(&self) -> DType {
-        self.types.iter().copied().find(|t| t.is_float()).unwrap_or(DType::F32)
-    }
-
     fn run(&self, range: Range<usize>, moved: Option<Moved>) {
-        with_real!(self.float(), T => self.task::<T>(range, moved));
+        with_real!(self.prepared.float, T => self.task::<T>(range, moved));
     }
 
     fn task<T: Real>(&self, range: Range<usize>, moved: Option<Moved>) {
@@ -182,7 +161,7 @@ impl Job {
         }
         let (floats, words) = (floats.as_mut_ptr(), words.as_mut_ptr());
         values.clear();
-        values.extend(self.schedule.place.iter().zip(&self.types).map(|(place, kind)| match *place {
+        values.extend(self.schedule.place.iter().zip(&self.prepared.types).map(|(place, kind)| match *place {
             Some(Place::Input(i)) => Values { base: self.inputs[i].0.0, step: self.inputs[i].1.size() },
             Some(Place::Register(register)) if kind.is_float() => Values { base: floats.wrapping_add(register).cast(), step: 0 },
             Some(Place::Register(register)) => Values { base: words.wrapping_add(register).cast(), step: 0 },
@@ -277,7 +256,7 @@ impl<T: Real> Blocks<'_, T> {
 
     #[inline(always)]
     fn step(&self, node: usize, start: usize, n: usize) {
-        let types = &self.job.types;
+        let types = &self.job.prepared.types;
         let kind = types[node];
         // SAFETY: a node is evaluated after its operands, and its register is never that of one; each is asked for in its own type.
         let (x, w) = (|id| unsafe { self.read::<T>(id, start, n) }, |id| unsafe { self.read::<u32>(id, start, n) });
@@ -316,7 +295,7 @@ impl<T: Real> Blocks<'_, T> {
     fn load<E: Copy>(&self, i: usize, start: usize, register: &mut [E]) {
         let from = self.job.base(i, self.moved).cast_const().cast();
         // SAFETY: the access was made for this input and the output, and what another output took over is written after all is read.
-        unsafe { fill(register, from, &self.job.inputs[i].2, start) }
+        unsafe { fill(register, from, &self.job.prepared.access[i], start) }
     }
 }
 

@@ -14,6 +14,7 @@ mod inlet;
 mod loops;
 mod methods;
 mod piece;
+mod prepared;
 mod schedule;
 mod wgsl;
 
@@ -30,8 +31,10 @@ use crate::record::{record, record_on};
 use crate::shape::{DType, Shape, Spec};
 use crate::tensor::Tensor;
 use expr::Node;
+use prepared::Prepared;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// The outputs of one expression per output over the elements of `inputs`, which broadcast to a common shape. All inputs of floats have one
 /// type, but for f16 and f32, which together make f32. The whole is one op: one pass over memory on the CPU, one dispatch on a GPU.
@@ -98,6 +101,8 @@ pub(crate) struct Pointwise {
     nodes: Vec<Node>,
     outputs: Vec<usize>,
     shape: Option<Shape>,
+    /// For the CPU, since the first run.
+    prepared: OnceLock<Arc<Prepared>>,
 }
 
 impl fmt::Debug for Pointwise {
@@ -130,7 +135,7 @@ impl Pointwise {
             });
         }
         let outputs: Vec<usize> = outputs.iter().map(|&o| renamed[o]).collect();
-        (Pointwise { nodes: kept, outputs, shape }, used)
+        (Pointwise { nodes: kept, outputs, shape, prepared: OnceLock::new() }, used)
     }
 
     /// The type of every node. A number takes the type of what it is combined with.

@@ -68,6 +68,19 @@ impl Schedule {
         schedule
     }
 
+    /// Of a schedule of these: those that choose between others.
+    pub fn conditions(&self) -> Vec<usize> {
+        let chosen = |(id, node): (usize, &Node)| match *node {
+            Node::Select(c, ..) if self.chooses(id, c) => Some(c),
+            _ => None,
+        };
+        self.nodes.iter().enumerate().filter_map(chosen).collect()
+    }
+
+    fn chooses(&self, id: usize, condition: usize) -> bool {
+        self.place[condition].is_some() && self.place[id].is_none()
+    }
+
     /// Of all others. `holds` says whether a uniform condition does, `kept` whether an output lies where an input does.
     pub fn new(
         uniform: &Schedule,
@@ -127,7 +140,7 @@ impl Schedule {
         let mut chosen: Vec<usize> = Vec::with_capacity(self.nodes.len());
         for (id, node) in self.nodes.iter().enumerate() {
             chosen.push(match *node {
-                Node::Select(c, a, b) if self.place[c].is_some() && self.place[id].is_none() => chosen[if holds(c) { a } else { b }],
+                Node::Select(c, a, b) if self.chooses(id, c) => chosen[if holds(c) { a } else { b }],
                 _ => id,
             });
         }

@@ -183,6 +183,26 @@ fn variables_change_places() {
 }
 
 #[test]
+fn conditions_change_from_run_to_run() {
+    // Sixteen cases of one expression, more than are kept, each twice; every condition is one number for all elements.
+    for device in [Some(Device::cpu()), crate::testing::gpu("conditions change")].into_iter().flatten() {
+        let f = crate::Function::new("choose", |args| {
+            let choose = |e: &[Expr]| (1..5).fold(e[0].clone(), |x, c| e[c].gt(&e[c].number(0.0)).select(&(&x + 2f64.powi(c as i32)), &x));
+            map(&args.iter().collect::<Vec<_>>(), |e| vec![choose(e)])
+        });
+        let run = |case: usize| -> Result<Vec<f32>> {
+            let sign = |c: usize| Tensor::new(&device, [], &[if case >> c & 1 == 1 { 1.0f32 } else { -1.0 }]);
+            let args = [Tensor::new(&device, [3], &[0.0f32, 1.0, 2.0])?, sign(0)?, sign(1)?, sign(2)?, sign(3)?];
+            f.call(&args.iter().collect::<Vec<_>>())?[0].to_vec()
+        };
+        for case in (0..16).chain((0..16).rev()) {
+            let more = 2.0 * case as f32;
+            assert_eq!(run(case).expect("a result"), [more, 1.0 + more, 2.0 + more], "{device}, case {case:04b}");
+        }
+    }
+}
+
+#[test]
 fn sizes() {
     for n in [0, 1, 63, 65, 511, 513, 40_000] {
         check(&format!("{n} elements"), &[float([n]), float([n])], |x| x[0].mul(&x[1])).first_order_only().run();
