@@ -320,6 +320,50 @@ fn memory_of_training_grows_with_the_batch() -> Result<()> {
     Ok(())
 }
 
+/// Two outputs, which are not known before the model is built.
+#[derive(Layers)]
+struct Twins {
+    left: Dense,
+    right: Dense,
+}
+
+impl Subclass for Twins {
+    fn call_all(&self, xs: &[Tensor], cx: &Call) -> Result<Vec<Tensor>> {
+        Ok(vec![self.left.apply(&xs[0], cx)?, self.right.apply(&xs[0], cx)?])
+    }
+}
+
+#[test]
+fn one_loss_is_that_of_outputs_that_are_not_yet_known() -> Result<()> {
+    let (x, y) = (fill(&[8, 4], 0.3)?, fill(&[8, 3], 0.7)?);
+    let data = Data::new(&x, [y.clone(), y])?;
+    let twins = || Model::subclass(Twins { left: Dense::new(3), right: Dense::new(3) }).on_device(&Device::cpu());
+    let mut trained = Vec::new();
+    for built_first in [false, true] {
+        let mut model = twins();
+        if built_first {
+            model.build([4])?;
+        }
+        model.compile("sgd", "mse", ())?;
+        let history = model.fit(&data, Fit { epochs: 2, ..quiet() })?;
+        assert!(history.last("output_1_loss").is_some(), "the second output has a loss");
+        trained.push((history, model.get_weights()?));
+    }
+    assert!(trained[0] == trained[1], "whether a model is built before it is compiled makes no difference");
+    // What was meant for one output, or for three, is refused, and nothing is trained by it.
+    let refused = |compile: Compile| -> Result<String> {
+        let mut model = twins();
+        model.compile_with(compile)?;
+        let error = model.fit(&data, quiet()).expect_err("two outputs").to_string();
+        assert!(model.fit(&data, quiet()).expect_err("not compiled").to_string().contains("compile()"));
+        Ok(error)
+    };
+    assert!(refused(Compile::new("sgd", "mse").metrics(["mae"]))?.contains("(\"output_0\", \"mae\")"));
+    assert!(refused(Compile::new("sgd", ["mse", "mse", "mse"]))?.contains("one for each of the outputs output_0, output_1"));
+    assert!(refused(Compile::new("sgd", "mse").loss_weights([2.0]))?.contains("one for each of 2 losses"));
+    Ok(())
+}
+
 #[test]
 fn batches_that_do_not_fit_are_split_or_refused() -> Result<()> {
     let Some(gpu) = gradus::testing::gpu("batches larger than the device can bind") else { return Ok(()) };

@@ -1,10 +1,11 @@
 //! What `compile` gives a model.
 
 use super::Model;
+use super::into::{IntoLosses, IntoMetrics, IntoOptimizer};
 use crate::error::{Error, Result};
-use crate::losses::{self, Loss};
-use crate::metrics::{self, Metric};
-use crate::optimizers::{self, LossScaleOptimizer, Optimizer};
+use crate::losses::Loss;
+use crate::metrics::Metric;
+use crate::optimizers::{LossScaleOptimizer, Optimizer};
 use crate::suggest;
 use crate::train::{Step, Totals};
 use std::collections::HashMap;
@@ -26,6 +27,10 @@ pub struct Compiled {
     pub train_step: Option<TrainStep>,
     /// What `train_on_batch` (true) and `test_on_batch` (false) have added up, and over how many batches.
     pub(crate) on_batch: Mutex<HashMap<bool, (Arc<Totals>, usize)>>,
+    /// How many outputs the losses and metrics are for.
+    outputs: usize,
+    /// The only loss, if it is for every output, and the factors that were given.
+    for_all: Option<(Arc<dyn Loss>, Option<Vec<f64>>)>,
 }
 
 /// A training step of the user's own: see [`Step`].
@@ -40,6 +45,20 @@ impl Compiled {
     /// The optimizer, to be changed.
     pub fn optimizer_mut(&self) -> RwLockWriteGuard<'_, Box<dyn Optimizer>> {
         self.optimizer.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fits a model of the user's own that was compiled before it was built and is now known to have these outputs.
+    pub(super) fn settle(&mut self, outputs: &[String]) -> Result<()> {
+        if outputs.len() == self.outputs {
+            return Ok(());
+        }
+        if let Some(metric) = self.metrics.first() {
+            return Err(no_output(metric.metric.as_ref(), outputs));
+        }
+        let (loss, weights) = self.for_all.clone().ok_or_else(|| not_for_each(self.losses.len(), outputs))?;
+        self.losses = place_losses(vec![(None, loss)], weights, outputs)?;
+        self.outputs = outputs.len();
+        Ok(())
     }
 }
 
@@ -166,14 +185,20 @@ impl Compile {
     }
 
     fn resolve(self, outputs: &[String], mixed: bool) -> Result<Compiled> {
-        let losses = place_losses(self.losses?, self.loss_weights, outputs)?;
+        let given: Vec<(Option<String>, Arc<dyn Loss>)> = self.losses?.into_iter().map(|(name, loss)| (name, Arc::from(loss))).collect();
+        let for_all = match &given[..] {
+            [(None, loss)] => Some((loss.clone(), self.loss_weights.clone())),
+            _ => None,
+        };
+        let losses = place_losses(given, self.loss_weights, outputs)?;
         let metrics = self.metrics.into_iter().collect::<Result<Vec<_>>>()?;
         let metrics = place_metrics(metrics, outputs)?;
         let optimizer = self.optimizer?;
         let scales = mixed && self.auto_scale_loss && optimizer.name() != LossScaleOptimizer::NAME;
         let optimizer = RwLock::new(if scales { Box::new(LossScaleOptimizer::around(optimizer)) } else { optimizer });
         let (run_eagerly, remat, train_step) = (self.run_eagerly, self.remat, self.train_step);
-        Ok(Compiled { optimizer, losses, metrics, run_eagerly, remat, train_step, on_batch: Mutex::default() })
+        let (on_batch, outputs) = (Mutex::default(), outputs.len());
+        Ok(Compiled { optimizer, losses, metrics, run_eagerly, remat, train_step, on_batch, outputs, for_all })
     }
 }
 
@@ -206,15 +231,13 @@ impl Model {
     }
 }
 
-fn place_losses(given: Vec<GivenLoss>, weights: Option<Vec<f64>>, outputs: &[String]) -> Result<Vec<OutputLoss>> {
-    let mut given: Vec<(Option<String>, Arc<dyn Loss>)> = given.into_iter().map(|(name, loss)| (name, Arc::from(loss))).collect();
+fn place_losses(mut given: Vec<(Option<String>, Arc<dyn Loss>)>, weights: Option<Vec<f64>>, outputs: &[String]) -> Result<Vec<OutputLoss>> {
     if let [(None, loss)] = &given[..] {
         given = outputs.iter().map(|_| (None, loss.clone())).collect();
     }
     let count = given.len();
     if count != outputs.len() && given.iter().any(|(name, _)| name.is_none()) {
-        let want = format!("one loss, or one for each of the outputs {}", outputs.join(", "));
-        return Err(Error::argument("compile: losses", want, count));
+        return Err(not_for_each(count, outputs));
     }
     if let Some(weights) = weights.as_ref().filter(|w| w.len() != count) {
         return Err(Error::argument("compile: loss_weights", format!("one for each of {count} losses"), weights.len()));
@@ -237,10 +260,7 @@ fn place_metrics(given: Vec<Given>, outputs: &[String]) -> Result<Vec<OutputMetr
         let output = match &output {
             Some(name) => find_output("compile: metrics", name, outputs)?,
             None if outputs.len() == 1 => 0,
-            None => {
-                let want = format!("an output to each metric, as in (\"{}\", \"{}\")", outputs[0], metric.name());
-                return Err(Error::argument("compile: metrics", want, format!("{:?} without one", metric.name())));
-            }
+            None => return Err(no_output(metric.as_ref(), outputs)),
         };
         let own = metric.name();
         let name = if outputs.len() == 1 { own.to_string() } else { format!("{}_{own}", outputs[output]) };
@@ -252,148 +272,17 @@ fn place_metrics(given: Vec<Given>, outputs: &[String]) -> Result<Vec<OutputMetr
     Ok(placed)
 }
 
+fn not_for_each(losses: usize, outputs: &[String]) -> Error {
+    Error::argument("compile: losses", format!("one loss, or one for each of the outputs {}", outputs.join(", ")), losses)
+}
+
+fn no_output(metric: &dyn Metric, outputs: &[String]) -> Error {
+    let want = format!("an output to each metric, as in (\"{}\", \"{}\")", outputs[0], metric.name());
+    Error::argument("compile: metrics", want, format!("{:?} without one", metric.name()))
+}
+
 fn find_output(what: &str, name: &str, outputs: &[String]) -> Result<usize> {
     let near = || suggest::did_you_mean(name, outputs);
     let missing = || Error::argument(what, format!("one of the outputs {}", outputs.join(", ")), format!("{name:?}{}", near()));
     outputs.iter().position(|output| output == name).ok_or_else(missing)
-}
-
-/// An optimizer, or the name of one.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no optimizer",
-    note = "give a value such as `Adam::new(0.001)`, or a name: `\"adam\"`"
-)]
-pub trait IntoOptimizer {
-    /// The optimizer.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for a name that names none.
-    fn into_optimizer(self) -> Result<Box<dyn Optimizer>>;
-}
-
-impl<O: Optimizer + 'static> IntoOptimizer for O {
-    fn into_optimizer(self) -> Result<Box<dyn Optimizer>> {
-        Ok(Box::new(self))
-    }
-}
-
-impl IntoOptimizer for &str {
-    fn into_optimizer(self) -> Result<Box<dyn Optimizer>> {
-        optimizers::from_name(self)
-    }
-}
-
-/// A loss or the name of one.
-pub trait IntoLoss {
-    /// The loss.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for a name that names none.
-    fn into_loss(self) -> Result<Box<dyn Loss>>;
-}
-
-impl<L: Loss + 'static> IntoLoss for L {
-    fn into_loss(self) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(self))
-    }
-}
-
-impl IntoLoss for &str {
-    fn into_loss(self) -> Result<Box<dyn Loss>> {
-        losses::from_name(self)
-    }
-}
-
-/// The losses of a model's outputs: one, several in the outputs' order, or pairs of an output's name and a loss.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no loss, and no list of losses",
-    note = "give a loss or its name, for several outputs an array of them, or one of pairs: `[(\"output\", \"mse\")]`",
-    note = "all elements of an array have one type: names, or losses of one type, or `Box<dyn Loss>`"
-)]
-pub trait IntoLosses {
-    /// The losses, each with the name of its output if it was given.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for a name that names none.
-    fn into_losses(self) -> Result<Vec<GivenLoss>>;
-}
-
-impl<L: IntoLoss> IntoLosses for L {
-    fn into_losses(self) -> Result<Vec<GivenLoss>> {
-        Ok(vec![(None, self.into_loss()?)])
-    }
-}
-
-impl<L: IntoLoss, const N: usize> IntoLosses for [L; N] {
-    fn into_losses(self) -> Result<Vec<GivenLoss>> {
-        self.into_iter().map(|loss| Ok((None, loss.into_loss()?))).collect()
-    }
-}
-
-impl<L: IntoLoss> IntoLosses for Vec<L> {
-    fn into_losses(self) -> Result<Vec<GivenLoss>> {
-        self.into_iter().map(|loss| Ok((None, loss.into_loss()?))).collect()
-    }
-}
-
-impl<L: IntoLoss, const N: usize> IntoLosses for [(&str, L); N] {
-    fn into_losses(self) -> Result<Vec<GivenLoss>> {
-        self.into_iter().map(|(output, loss)| Ok((Some(output.to_string()), loss.into_loss()?))).collect()
-    }
-}
-
-/// A metric or the name of one, for every output or, in a pair with its name, for one.
-pub trait IntoMetric {
-    /// The metric, with the name of its output if it was given.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for a name that names none.
-    fn into_metric(self) -> Result<GivenMetric>;
-}
-
-impl<M: Metric + 'static> IntoMetric for M {
-    fn into_metric(self) -> Result<GivenMetric> {
-        Ok((None, Box::new(self)))
-    }
-}
-
-impl IntoMetric for &str {
-    fn into_metric(self) -> Result<GivenMetric> {
-        Ok((None, metrics::from_name(self)?))
-    }
-}
-
-impl<M: IntoMetric> IntoMetric for (&str, M) {
-    fn into_metric(self) -> Result<GivenMetric> {
-        Ok((Some(self.0.to_string()), self.1.into_metric()?.1))
-    }
-}
-
-/// The metrics of a model: an array or vector of metrics, of their names, or of pairs with an output's name; `()` for none.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no list of metrics",
-    note = "give an array, also of a single one: `[\"accuracy\"]`; for none, `()`",
-    note = "all elements of an array have one type: names, or metrics of one type, or `Box<dyn Metric>`"
-)]
-pub trait IntoMetrics {
-    /// The metrics.
-    fn into_metrics(self) -> Vec<Result<GivenMetric>>;
-}
-
-impl<M: IntoMetric, const N: usize> IntoMetrics for [M; N] {
-    fn into_metrics(self) -> Vec<Result<GivenMetric>> {
-        self.into_iter().map(IntoMetric::into_metric).collect()
-    }
-}
-
-impl<M: IntoMetric> IntoMetrics for Vec<M> {
-    fn into_metrics(self) -> Vec<Result<GivenMetric>> {
-        self.into_iter().map(IntoMetric::into_metric).collect()
-    }
-}
-
-impl IntoMetrics for () {
-    fn into_metrics(self) -> Vec<Result<GivenMetric>> {
-        Vec::new()
-    }
 }

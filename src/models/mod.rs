@@ -2,6 +2,7 @@
 
 mod compile;
 mod graph;
+mod into;
 mod model;
 mod naming;
 mod order;
@@ -13,10 +14,8 @@ mod subclass;
 mod summary;
 mod symbol;
 
-pub use compile::{
-    Compile, Compiled, GivenLoss, GivenMetric, IntoLoss, IntoLosses, IntoMetric, IntoMetrics, IntoOptimizer, OutputLoss, OutputMetric,
-    TrainStep,
-};
+pub use compile::{Compile, Compiled, GivenLoss, GivenMetric, OutputLoss, OutputMetric, TrainStep};
+pub use into::{IntoLoss, IntoLosses, IntoMetric, IntoMetrics, IntoOptimizer};
 pub use model::Model;
 pub use parts::IntoLayer;
 pub use sequential::Sequential;

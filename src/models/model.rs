@@ -152,7 +152,10 @@ impl Model {
         let device = self.device.clone().map_or_else(Device::best, Ok)?;
         self.check_policies(&device)?;
         self.built = Some(dry_build(self.root.as_ref(), &device, self.seed, inputs)?);
-        Ok(())
+        let outputs = self.output_names();
+        let settled = self.compiled.as_mut().map_or(Ok(()), |compiled| compiled.settle(&outputs));
+        // What does not fit the outputs must not train one of them.
+        settled.inspect_err(|_| self.compiled = None)
     }
 
     /// The output for a batch `[n, …]` of a model with one input and one output. A missing last axis of 1 is added.
