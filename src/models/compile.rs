@@ -29,8 +29,10 @@ pub struct Compiled {
     pub(crate) on_batch: Mutex<HashMap<bool, (Arc<Totals>, usize)>>,
     /// How many outputs the losses and metrics are for.
     outputs: usize,
-    /// The only loss, if it is for every output, and the factors that were given.
-    for_all: Option<(Arc<dyn Loss>, Option<Vec<f64>>)>,
+    /// The loss of every output, if one was given for all.
+    for_all: Option<Arc<dyn Loss>>,
+    /// The factors that were given.
+    loss_weights: Option<Vec<f64>>,
 }
 
 /// A training step of the user's own: see [`Step`].
@@ -55,8 +57,8 @@ impl Compiled {
         if let Some(metric) = self.metrics.first() {
             return Err(no_output(metric.metric.as_ref(), outputs));
         }
-        let (loss, weights) = self.for_all.clone().ok_or_else(|| not_for_each(self.losses.len(), outputs))?;
-        self.losses = place_losses(vec![(None, loss)], weights, outputs)?;
+        let loss = self.for_all.clone().ok_or_else(|| not_for_each(self.losses.len(), outputs))?;
+        self.losses = place_losses(vec![(None, loss)], self.loss_weights.as_deref(), outputs)?;
         self.outputs = outputs.len();
         Ok(())
     }
@@ -187,10 +189,11 @@ impl Compile {
     fn resolve(self, outputs: &[String], mixed: bool) -> Result<Compiled> {
         let given: Vec<(Option<String>, Arc<dyn Loss>)> = self.losses?.into_iter().map(|(name, loss)| (name, Arc::from(loss))).collect();
         let for_all = match &given[..] {
-            [(None, loss)] => Some((loss.clone(), self.loss_weights.clone())),
+            [(None, loss)] => Some(loss.clone()),
             _ => None,
         };
-        let losses = place_losses(given, self.loss_weights, outputs)?;
+        let loss_weights = self.loss_weights;
+        let losses = place_losses(given, loss_weights.as_deref(), outputs)?;
         let metrics = self.metrics.into_iter().collect::<Result<Vec<_>>>()?;
         let metrics = place_metrics(metrics, outputs)?;
         let optimizer = self.optimizer?;
@@ -198,7 +201,7 @@ impl Compile {
         let optimizer = RwLock::new(if scales { Box::new(LossScaleOptimizer::around(optimizer)) } else { optimizer });
         let (run_eagerly, remat, train_step) = (self.run_eagerly, self.remat, self.train_step);
         let (on_batch, outputs) = (Mutex::default(), outputs.len());
-        Ok(Compiled { optimizer, losses, metrics, run_eagerly, remat, train_step, on_batch, outputs, for_all })
+        Ok(Compiled { optimizer, losses, metrics, run_eagerly, remat, train_step, on_batch, outputs, for_all, loss_weights })
     }
 }
 
@@ -231,7 +234,7 @@ impl Model {
     }
 }
 
-fn place_losses(mut given: Vec<(Option<String>, Arc<dyn Loss>)>, weights: Option<Vec<f64>>, outputs: &[String]) -> Result<Vec<OutputLoss>> {
+fn place_losses(mut given: Vec<(Option<String>, Arc<dyn Loss>)>, weights: Option<&[f64]>, outputs: &[String]) -> Result<Vec<OutputLoss>> {
     if let [(None, loss)] = &given[..] {
         given = outputs.iter().map(|_| (None, loss.clone())).collect();
     }
@@ -239,7 +242,7 @@ fn place_losses(mut given: Vec<(Option<String>, Arc<dyn Loss>)>, weights: Option
     if count != outputs.len() && given.iter().any(|(name, _)| name.is_none()) {
         return Err(not_for_each(count, outputs));
     }
-    if let Some(weights) = weights.as_ref().filter(|w| w.len() != count) {
+    if let Some(weights) = weights.filter(|w| w.len() != count) {
         return Err(Error::argument("compile: loss_weights", format!("one for each of {count} losses"), weights.len()));
     }
     let mut placed: Vec<OutputLoss> = Vec::with_capacity(count);
@@ -248,7 +251,7 @@ fn place_losses(mut given: Vec<(Option<String>, Arc<dyn Loss>)>, weights: Option
         if placed.iter().any(|other| other.output == output) {
             return Err(Error::argument("compile: losses", "one for each output", format!("two for {:?}", outputs[output])));
         }
-        placed.push(OutputLoss { output, loss, weight: weights.as_ref().map_or(1.0, |w| w[i]) });
+        placed.push(OutputLoss { output, loss, weight: weights.map_or(1.0, |w| w[i]) });
     }
     placed.sort_by_key(|loss| loss.output);
     Ok(placed)
