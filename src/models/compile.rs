@@ -228,9 +228,15 @@ impl Model {
             (Ok(losses), None, None) if losses.len() > 1 => (0..losses.len()).map(|i| format!("output_{i}")).collect(),
             _ => self.output_names(),
         };
-        let compiled = compile.resolve(&names, self.is_mixed()?)?;
-        self.set_compiled(compiled);
+        self.compiled = Some(compile.resolve(&names, self.is_mixed()?)?);
         Ok(())
+    }
+
+    /// Fits what `compile` gave to the outputs, now that they are known; what does not fit must not train one of them.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let outputs = self.output_names();
+        let settled = self.compiled.as_mut().map_or(Ok(()), |compiled| compiled.settle(&outputs));
+        settled.inspect_err(|_| self.compiled = None)
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Model {
     seed: u64,
     pub(super) policy: Option<DTypePolicyArg>,
     pub(super) built: Option<Built>,
-    compiled: Option<Compiled>,
+    pub(super) compiled: Option<Compiled>,
 }
 
 /// What is known of a model that has its weights.
@@ -152,10 +152,7 @@ impl Model {
         let device = self.device.clone().map_or_else(Device::best, Ok)?;
         self.check_policies(&device)?;
         self.built = Some(dry_build(self.root.as_ref(), &device, self.seed, inputs)?);
-        let outputs = self.output_names();
-        let settled = self.compiled.as_mut().map_or(Ok(()), |compiled| compiled.settle(&outputs));
-        // What does not fit the outputs must not train one of them.
-        settled.inspect_err(|_| self.compiled = None)
+        self.settle()
     }
 
     /// The output for a batch `[n, …]` of a model with one input and one output. A missing last axis of 1 is added.
@@ -375,10 +372,6 @@ impl Model {
     /// What `compile` gave it, for a call that needs it.
     pub(crate) fn to_train(&self, call: &str) -> Result<&Compiled> {
         self.compiled.as_ref().ok_or_else(|| Error::NotReady(format!("you must call `compile()` before calling `{call}()`")))
-    }
-
-    pub(super) fn set_compiled(&mut self, compiled: Compiled) {
-        self.compiled = Some(compiled);
     }
 }
 
