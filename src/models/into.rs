@@ -15,7 +15,7 @@ pub trait IntoOptimizer {
     /// The optimizer.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a name that names none.
+    /// [`Error::Argument`](crate::Error::Argument) for a name that names none.
     fn into_optimizer(self) -> Result<Box<dyn Optimizer>>;
 }
 
@@ -36,7 +36,7 @@ pub trait IntoLoss {
     /// The loss.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a name that names none.
+    /// [`Error::Argument`](crate::Error::Argument) for a name that names none.
     fn into_loss(self) -> Result<Box<dyn Loss>>;
 }
 
@@ -62,7 +62,7 @@ pub trait IntoLosses {
     /// The losses, each with the name of its output if it was given.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a name that names none.
+    /// [`Error::Argument`](crate::Error::Argument) for a name that names none.
     fn into_losses(self) -> Result<Vec<GivenLoss>>;
 }
 
@@ -95,7 +95,7 @@ pub trait IntoMetric {
     /// The metric, with the name of its output if it was given.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a name that names none.
+    /// [`Error::Argument`](crate::Error::Argument) for a name that names none.
     fn into_metric(self) -> Result<GivenMetric>;
 }
 
