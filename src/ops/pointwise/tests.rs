@@ -203,6 +203,28 @@ fn conditions_change_from_run_to_run() {
 }
 
 #[test]
+fn one_op_over_tensors_of_several_shapes() {
+    use crate::device::cpu::Region;
+    let (op, _) = Pointwise::new(&[Node::Input(0), Node::Input(1), Node::Binary(Binary::Sub, 0, 1)], &[2], None);
+    // The second input is of the first's shape, one number, or a row.
+    for (shape, other) in [([2, 3], vec![2, 3]), ([2, 3], vec![]), ([4, 70], vec![70]), ([2, 3], vec![2, 3]), ([2, 3], vec![3])] {
+        let (first, second) = (Spec::new(shape, DType::F64), Spec::new(other, DType::F64));
+        let count = |spec: &Spec| spec.shape.elements();
+        let mut a: Vec<f64> = (0..count(&first)).map(|i| i as f64).collect();
+        let mut b: Vec<f64> = (0..count(&second)).map(|i| 0.5 + 2.0 * i as f64).collect();
+        let mut y = vec![f64::NAN; count(&first)];
+        let [x, z, to] =
+            [(&mut a, &first), (&mut b, &second), (&mut y, &first)].map(|(v, spec)| Region { ptr: v.as_mut_ptr().cast(), spec });
+        let (inputs, outputs) = ([x, z], [to]);
+        // SAFETY: three vectors of these lengths, which nobody else uses meanwhile.
+        let mut args = unsafe { CpuArgs::new(&inputs, &outputs, &[None]) };
+        op.cpu(&mut args).expect("floats of one type");
+        let want: Vec<f64> = a.iter().enumerate().map(|(i, a)| a - b[i % b.len()]).collect();
+        assert_eq!(y, want, "{first} and {second}");
+    }
+}
+
+#[test]
 fn sizes() {
     for n in [0, 1, 63, 65, 511, 513, 40_000] {
         check(&format!("{n} elements"), &[float([n]), float([n])], |x| x[0].mul(&x[1])).first_order_only().run();
