@@ -7,6 +7,9 @@
 // A WGSL matrix is made of columns; here they are the rows of a tile, so a product of tiles stands the other way round.
 
 const COLUMNS: u32 = 64u;
+// With 64 columns, a thread computes four and four, this far apart: 32, or 4 where eight of a row are read at once. (Where each lies in a row of
+// its own, threads that read every eighth row would compete for one place in a cache.)
+const APART: u32 = 32u;
 const RAGGED: u32 = 1u;  // 0 if k is a multiple of 4
 const TURN_A: u32 = 0u;  // 1: four values that lie together are of four rows of the first factor, 0: of one row
 const TURN_B: u32 = 0u;  // 1: four values that lie together are of one column of the second factor, 0: of four columns
@@ -27,7 +30,6 @@ struct Params {
     b_step: u32,
 }
 @group(0) @binding(15) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
 // Where a row or a column of the first factor is; what the numbers mean is the factor's own affair.
@@ -43,12 +45,6 @@ fn row_a(base: u32, m: u32) -> Place {
 fn column_a(k: u32) -> Place { return Place(k * select(1u, p.m, TURN_A == 1u), 0u, 0u); }
 fn vector_a(row: Place, column: Place) -> vec4<f32> { return a[(row.at + column.at) / 4u]; }
 // End of part.
-
-fn vector_b(base: u32, k: u32, n: u32) -> vec4<f32> {
-    if (TURN_B == 0u) { return b[(base + k * p.n + n) / 4u]; }
-    if (TAPS == 1u) { return b[(base + n * p.k + k) / 4u]; }
-    return b[(((TAPS - 1u - k / DEEP) * p.n + n) * DEEP + k % DEEP) / 4u];
-}
 
 // Hook: what becomes of a result.
 fn put(i: u32, v: vec4<f32>) { y[i] = v; }
@@ -101,24 +97,39 @@ fn tile_a(rows: Rows, k: u32, lane: u32) -> mat4x4<f32> {
     return t;
 }
 
-fn tile_b(base: u32, k: u32, n: u32) -> mat4x4<f32> {
+// Four rows of the columns that a thread computes: the first four, and the others if they come with them.
+struct Columns { left: mat4x4<f32>, right: mat4x4<f32> }
+
+// Part: the second factor.
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+
+fn vector_b(base: u32, k: u32, n: u32, lane: u32) -> vec4<f32> {
+    var at = base + k * p.n + n;
+    if (TURN_B == 1u) { at = base + n * p.k + k; }
+    if (TAPS > 1u) { at = ((TAPS - 1u - k / DEEP) * p.n + n) * DEEP + k % DEEP; }
+    return b[subgroupShuffle(at / 4u, lane)];  // for `held`'s reason
+}
+
+fn tile_b(base: u32, k: u32, n: u32, lane: u32) -> mat4x4<f32> {
     if (TURN_B == 1u) {
         let last = p.n - 1u;
         return transpose(mat4x4<f32>(
-            vector_b(base, k, min(n, last)), vector_b(base, k, min(n + 1u, last)),
-            vector_b(base, k, min(n + 2u, last)), vector_b(base, k, min(n + 3u, last))));
+            vector_b(base, k, min(n, last), lane), vector_b(base, k, min(n + 1u, last), lane),
+            vector_b(base, k, min(n + 2u, last), lane), vector_b(base, k, min(n + 3u, last), lane)));
     }
     let column = min(n, p.n - 4u);
-    if (RAGGED == 1u) {
-        let last = p.k - 1u;
-        let t = mat4x4<f32>(
-            vector_b(base, k, column), vector_b(base, min(k + 1u, last), column),
-            vector_b(base, min(k + 2u, last), column), vector_b(base, min(k + 3u, last), column));
-        return transpose(before(transpose(t), k, p.k));
-    }
-    return mat4x4<f32>(
-        vector_b(base, k, column), vector_b(base, k + 1u, column), vector_b(base, k + 2u, column), vector_b(base, k + 3u, column));
+    var next = vec3<u32>(k + 1u, k + 2u, k + 3u);
+    if (RAGGED == 1u) { next = min(next, vec3<u32>(p.k - 1u)); }
+    let t = mat4x4<f32>(
+        vector_b(base, k, column, lane), vector_b(base, next.x, column, lane),
+        vector_b(base, next.y, column, lane), vector_b(base, next.z, column, lane));
+    if (RAGGED == 1u) { return transpose(before(transpose(t), k, p.k)); }
+    return t;
 }
+
+fn columns_b(base: u32, k: u32, n: u32, lane: u32) -> Columns { return Columns(tile_b(base, k, n, lane), mat4x4<f32>()); }
+fn right_b(columns: Columns, base: u32, k: u32, n: u32, lane: u32) -> mat4x4<f32> { return tile_b(base, k, n + APART, lane); }
+// End of part.
 
 // Four rows of four columns. What is done with a result may be long: the loop keeps it from being repeated in the program.
 fn write_tile(base: u32, m: u32, n: u32, tile: mat4x4<f32>) {
@@ -136,7 +147,7 @@ fn source(lane: u32, i: u32) -> u32 { return select(i, (lane & 4u) + i / 2u, COL
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var number = group.y * 65535u + group.x;
-    let n0 = (number % p.tiles_n) * COLUMNS + select(lane, lane & 3u, COLUMNS == 16u) * 4u;
+    let n0 = (number % p.tiles_n) * COLUMNS + select(lane, lane & 3u, COLUMNS == 16u) * select(4u, 8u, COLUMNS == 64u && APART == 4u);
     number /= p.tiles_n;
     let tile_m = number % p.tiles_m;
     let m0 = select(tile_m * 32u, tile_m * 64u + (lane & 4u) * 8u, COLUMNS == 16u);
@@ -164,11 +175,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let a2 = of_lane(even, source(lane, 2u)); let a3 = of_lane(odd, source(lane, 3u));
         let a4 = of_lane(even, source(lane, 4u)); let a5 = of_lane(odd, source(lane, 5u));
         let a6 = of_lane(even, source(lane, 6u)); let a7 = of_lane(odd, source(lane, 7u));
-        let b = tile_b(base_b, k, n0);
-        y0 += b * a0; y1 += b * a1; y2 += b * a2; y3 += b * a3;
-        y4 += b * a4; y5 += b * a5; y6 += b * a6; y7 += b * a7;
+        let b = columns_b(base_b, k, n0, lane);
+        y0 += b.left * a0; y1 += b.left * a1; y2 += b.left * a2; y3 += b.left * a3;
+        y4 += b.left * a4; y5 += b.left * a5; y6 += b.left * a6; y7 += b.left * a7;
         if (COLUMNS == 64u) {
-            let c = tile_b(base_b, k, n0 + 32u);
+            let c = right_b(b, base_b, k, n0, lane);
             z0 += c * a0; z1 += c * a1; z2 += c * a2; z3 += c * a3;
             z4 += c * a4; z5 += c * a5; z6 += c * a6; z7 += c * a7;
         }
@@ -178,7 +189,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         write_tile(base, m, n0, y0);
         y0 = y1; y1 = y2; y2 = y3; y3 = y4; y4 = y5; y5 = y6; y6 = y7;
         if (COLUMNS == 64u) {
-            write_tile(base, m, n0 + 32u, z0);
+            write_tile(base, m, n0 + APART, z0);
             z0 = z1; z1 = z2; z2 = z3; z3 = z4; z4 = z5; z5 = z6; z6 = z7;
         }
     }

@@ -21,10 +21,11 @@ const MOST_SHARED_BYTES: u32 = 16 << 10;
 /// What is wrong with a text.
 fn faults(text: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    // A shader that hands values around in a subgroup runs only where that was asked for, and so does one that stores f16.
+    // A shader that hands values around in a subgroup runs only where that was asked for, and so does one that stores f16 or 64 bits.
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SUBGROUP, text.contains("subgroupShuffle"));
     capabilities.set(Capabilities::SHADER_FLOAT16, text.contains("enable f16;"));
+    capabilities.set(Capabilities::SHADER_INT64, text.contains("u64>"));
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| format!("not valid: {}", e.emit_to_string(text)))?;

@@ -114,6 +114,12 @@ impl Product<'_> {
         Tile::forced().is_none() && launch.adapter().lanes == LANES && first && second && whole(n) && m > TILE / 4
     }
 
+    /// Whether `matmul_lanes.wgsl` reads the second factor in eights: where its rows are whole ones, and not where the first factor is a matrix
+    /// that lies row by row, for which fours were faster.
+    fn reads_eights(&self) -> bool {
+        !self.turned[1] && self.size[1].is_multiple_of(8) && (self.turned[0] || self.windows.is_some())
+    }
+
     /// Adds the dispatches of `matmul_lanes.wgsl`: `factors` to output 0.
     fn launch_lanes(&self, launch: &mut Launch, factors: [Buffer; 2], [rows, columns]: [usize; 2]) {
         let [m, n, k] = self.size;
@@ -127,6 +133,10 @@ impl Product<'_> {
         let shader = shader.set_all(&[("TURN_A", turned[0]), ("TURN_B", turned[1])]);
         // Not for one tap: `k` in the text would make a pipeline of its own for every size of a batch.
         let shader = if self.taps == 1 { shader } else { shader.set_all(&[("TAPS", self.taps), ("DEEP", k / self.taps)]) };
+        let shader = match columns == 2 * TILE && self.reads_eights() {
+            true => shader.part("the second factor", include_str!("../../shaders/parts/eights.wgsl")).set("APART", 4),
+            false => shader,
+        };
         let threads = tiles_m * tiles_n * self.batch * count * LANES as usize;
         launch.threads(shader, &[factors[0], factors[1], to], &params, threads, LANES);
         if count > 1 {

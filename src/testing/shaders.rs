@@ -11,9 +11,9 @@ thread_local! {
 
 /// The adapters that kernels are chosen for.
 const ADAPTERS: [AdapterTraits; 3] = [
-    AdapterTraits { software: true, lanes: 8, max_binding: 128 << 20 },
-    AdapterTraits { software: true, lanes: 0, max_binding: 128 << 20 },
-    AdapterTraits { software: false, lanes: 0, max_binding: 128 << 20 },
+    AdapterTraits { software: true, lanes: 8, pairs: true, max_binding: 128 << 20 },
+    AdapterTraits { software: true, lanes: 0, pairs: false, max_binding: 128 << 20 },
+    AdapterTraits { software: false, lanes: 0, pairs: false, max_binding: 128 << 20 },
 ];
 
 /// Runs `f`, which computes on the CPU in f32, and returns the shaders that a GPU would have run for it, on software and on hardware.

@@ -23,6 +23,9 @@ pub struct AdapterTraits {
     pub software: bool,
     /// Threads of a subgroup, on a software adapter where that is one fixed number and shaders may hand values around in it; else 0.
     pub lanes: u32,
+    /// Whether vectors are to be loaded and stored in pairs of 64 bits: on a software adapter that can, where a load of a vector costs about as
+    /// much as it has components, however wide these are.
+    pub pairs: bool,
     /// The largest number of bytes that one binding may hold.
     pub max_binding: u64,
 }
@@ -190,7 +193,8 @@ impl<'a> Launch<'a> {
         self.dispatch(shader, buffers, params, if groups == 0 { [0, 1, 1] } else { grid });
     }
 
-    /// The dispatches in order, and the sizes of the scratch buffers in bytes. Shaders load and store f16 where a tensor is of f16.
+    /// The dispatches in order, and the sizes of the scratch buffers in bytes. Shaders load and store f16 where a tensor is of f16, and
+    /// pairs where the adapter is better off with them.
     pub fn finish(self) -> (Vec<Dispatch>, Vec<usize>) {
         let dtype = |buffer: &Buffer| match *buffer {
             Buffer::Input(i) => Some(self.inputs[i].dtype),
@@ -200,6 +204,9 @@ impl<'a> Launch<'a> {
         let stored = |mut dispatch: Dispatch| {
             for (number, _) in dispatch.buffers.iter().enumerate().filter(|(_, buffer)| dtype(buffer) == Some(DType::F16)) {
                 dispatch.shader = dispatch.shader.with_halves(number);
+            }
+            if self.adapter.pairs {
+                dispatch.shader = dispatch.shader.with_pairs();
             }
             dispatch.shader = dispatch.shader.enabled();
             dispatch

@@ -1,12 +1,12 @@
 //! The GPU device: an adapter, its queue, and what it has compiled.
 
-mod halves;
 pub mod launch;
 mod pipelines;
 mod program;
 mod queue;
 mod readback;
 pub mod shader;
+mod stored;
 pub(crate) mod tune;
 mod upload;
 
@@ -94,8 +94,10 @@ impl Gpu {
         // Hardware needs none of it: there, threads read the same place together at the price of one.
         let fixed = info.subgroup_min_size == info.subgroup_max_size && adapter.features().contains(wgpu::Features::SUBGROUP);
         let lanes = if software && fixed { info.subgroup_min_size } else { 0 };
+        let pairs = software && adapter.features().contains(wgpu::Features::SHADER_INT64);
         let mut required_features = adapter.features() & wgpu::Features::SHADER_F16;
         required_features.set(wgpu::Features::SUBGROUP, lanes > 0);
+        required_features.set(wgpu::Features::SHADER_INT64, pairs);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradus"),
             required_features,
@@ -114,7 +116,8 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, message| {
             lock(&on_loss.lost).get_or_insert_with(|| format!("{reason:?}: {message}"));
         });
-        let traits = AdapterTraits { software, lanes, max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) };
+        let traits =
+            AdapterTraits { software, lanes, pairs, max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) };
         Ok(Arc::new(Gpu {
             common: Common::new(),
             pipelines: Pipelines::new(options.checked_shaders),

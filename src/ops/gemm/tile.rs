@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn shapes_and_adapter_choose() {
         let of = |size, batch, software| {
-            let adapter = AdapterTraits { software, lanes: 0, max_binding: 128 << 20 };
+            let adapter = AdapterTraits { software, lanes: 0, pairs: false, max_binding: 128 << 20 };
             Tile::all(size, batch, &Launch::new(&[], &[], &[], adapter))[0]
         };
         for (size, batch, tile) in [
