@@ -94,7 +94,8 @@ impl Gpu {
         // Hardware needs none of it: there, threads read the same place together at the price of one.
         let fixed = info.subgroup_min_size == info.subgroup_max_size && adapter.features().contains(wgpu::Features::SUBGROUP);
         let lanes = if software && fixed { info.subgroup_min_size } else { 0 };
-        let pairs = software && adapter.features().contains(wgpu::Features::SHADER_INT64);
+        // Other backends' software adapters were not measured.
+        let pairs = software && info.backend == wgpu::Backend::Vulkan && adapter.features().contains(wgpu::Features::SHADER_INT64);
         let mut required_features = adapter.features() & wgpu::Features::SHADER_F16;
         required_features.set(wgpu::Features::SUBGROUP, lanes > 0);
         required_features.set(wgpu::Features::SHADER_INT64, pairs);
