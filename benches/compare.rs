@@ -67,6 +67,7 @@ fn options() -> Result<Options> {
             Long("plot") => options.plot = Some(args.value()?.into()),
             // What cargo adds.
             Long("bench") => {}
+            Short('h') | Long("help") => common::help(include_str!("compare.rs")),
             other => return Err(other.unexpected().into()),
         }
     }

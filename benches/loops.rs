@@ -3,7 +3,11 @@
 //!
 //! `cargo bench --bench loops` measures the course's model for CIFAR-100 on the CPU; `-- --device NAME --rounds N --steps N` changes that.
 
+mod common;
+
 use anyhow::{Context, Result, ensure};
+use common::at_least_one;
+use common::turns::{self, Ratios};
 use gradus::metrics::{Mean, Running, SparseCategoricalAccuracy};
 use gradus::optimizers::pair_gradients;
 use gradus::prelude::*;
@@ -19,33 +23,26 @@ fn main() -> Result<()> {
     while let Some(arg) = args.next()? {
         match arg {
             Long("device") => device = args.value()?.string()?,
-            Long("rounds") => rounds = args.value()?.parse().context("--rounds")?,
-            Long("steps") => steps = args.value()?.parse().context("--steps")?,
+            Long("rounds") => rounds = at_least_one(&mut args, "--rounds")?,
+            Long("steps") => steps = at_least_one(&mut args, "--steps")?,
             Long("bench") => {}
+            Short('h') | Long("help") => common::help(include_str!("loops.rs")),
             other => return Err(other.unexpected().into()),
         }
     }
-    ensure!(rounds > 0 && steps > 0, "--rounds and --steps must be at least 1");
     let device = Device::named(&device)?;
     let data = data(steps * BATCH)?;
-    let mut ratios = Vec::with_capacity(rounds);
     println!("{device}, {steps} steps of {BATCH} samples");
-    for round in 0..=rounds {
-        let (by_fit, by_loop) = if round % 2 == 0 {
-            (fit(&device, &data)?, own_loop(&device, &data)?)
-        } else {
-            let own = own_loop(&device, &data)?;
-            (fit(&device, &data)?, own)
-        };
-        ensure!(by_fit.1 == by_loop.1, "the two train differently: {} and {}", by_fit.1, by_loop.1);
-        // The first round warms up.
-        if round > 0 {
-            println!("fit {:.1} ms, own loop {:.1} ms", by_fit.0, by_loop.0);
-            ratios.push(by_loop.0 / by_fit.0);
-        }
+    // The first round warms up.
+    let results = turns::take(2, rounds + 1, |i| if i == 0 { fit(&device, &data) } else { own_loop(&device, &data) })?;
+    let [by_fit, by_loop] = &results[..] else { unreachable!("two took turns") };
+    for (of_fit, of_loop) in by_fit.iter().zip(by_loop).skip(1) {
+        ensure!(of_fit.1 == of_loop.1, "the two train differently: {} and {}", of_fit.1, of_loop.1);
+        println!("fit {:.1} ms, own loop {:.1} ms", of_fit.0, of_loop.0);
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("own loop / fit: {:.3} (from {:.3} to {:.3})", ratios[rounds / 2], ratios[0], ratios[rounds - 1]);
+    let times = [by_loop, by_fit].map(|of| of[1..].iter().map(|one| one.0).collect::<Vec<f64>>());
+    let ratios = Ratios::of(&times[0], &times[1]);
+    println!("own loop / fit: {:.3} (from {:.3} to {:.3})", ratios.median, ratios.least, ratios.most);
     Ok(())
 }
 

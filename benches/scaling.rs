@@ -43,6 +43,7 @@ fn options() -> Result<Options> {
             Long("json") => options.json = true,
             // What cargo adds.
             Long("bench") => {}
+            Short('h') | Long("help") => common::help(include_str!("scaling.rs")),
             other => return Err(other.unexpected().into()),
         }
     }

@@ -77,6 +77,7 @@ fn options() -> Result<Options> {
             Long("profile") => options.profile = true,
             // What cargo adds.
             Long("bench") => {}
+            Short('h') | Long("help") => common::help(include_str!("step.rs")),
             other => return Err(other.unexpected().into()),
         }
     }

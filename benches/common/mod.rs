@@ -48,6 +48,14 @@ pub fn at_least_one(parser: &mut lexopt::Parser, option: &str) -> Result<usize> 
     Ok(value)
 }
 
+/// Prints what a bench says of itself, the lines at the head of its source, and ends the process.
+pub fn help(source: &str) -> ! {
+    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+        println!("{}", line.strip_prefix(' ').unwrap_or(line));
+    }
+    std::process::exit(0)
+}
+
 /// Memory of this process in MB: what it has (`VmRSS`) or what it had at its highest (`VmHWM`), where the system says so.
 pub fn memory_mb(field: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
